@@ -1,0 +1,77 @@
+import type { BackendId, PlaneName, ServiceId } from '../model/names.ts'
+
+/** All that happens, as one closed union: the log, the metrics, `/events` and the live pages render it. */
+export type TorbEvent = { readonly at: number } & (
+  | { readonly type: 'service-created' | 'service-changed' | 'service-deleted'; readonly service: ServiceId; readonly source: Source }
+  | {
+      readonly type: 'backend-created' | 'backend-changed' | 'backend-deleted'
+      readonly service: ServiceId
+      readonly backend: BackendId
+      readonly source: Source
+    }
+  | {
+      readonly type: 'backend-up' | 'backend-down'
+      readonly service: ServiceId
+      readonly backend: BackendId
+      readonly reason: string
+    }
+  | {
+      /** The weight in force moved by health: restoration, failure or fallback. */
+      readonly type: 'weight-changed'
+      readonly service: ServiceId
+      readonly backend: BackendId
+      readonly from: number
+      readonly to: number
+      readonly reason: 'down' | 'recovering' | 'recovered' | 'fallback' | 'fallback-ended'
+    }
+  | {
+      readonly type: 'drain-started' | 'drain-ended'
+      readonly service: ServiceId
+      readonly backend: BackendId
+      /** Connections still open. */
+      readonly active: number
+    }
+  | { readonly type: 'plane-drift'; readonly plane: PlaneName; readonly service: ServiceId; readonly difference: string }
+  | { readonly type: 'plane-failed'; readonly plane: PlaneName; readonly service: ServiceId; readonly message: string }
+  | { readonly type: 'plane-recovered'; readonly plane: PlaneName; readonly service: ServiceId }
+  | { readonly type: 'config-loaded' | 'config-refused'; readonly file: string; readonly message: string }
+  | { readonly type: 'ready'; readonly plane: PlaneName }
+)
+
+export type Source = 'rest' | 'file' | 'health'
+
+export interface Numbered {
+  readonly id: number
+  readonly event: TorbEvent
+}
+
+/** The last events, numbered, for whoever reads on from a number; and those to come, for whoever listens. */
+export class EventLog {
+  readonly #kept: Numbered[] = []
+  readonly #listeners = new Set<(numbered: Numbered) => void>()
+  readonly #capacity: number
+  #next = 1
+
+  constructor(capacity = 1000) {
+    this.#capacity = capacity
+  }
+
+  record(event: TorbEvent): void {
+    const numbered = { id: this.#next++, event }
+    this.#kept.push(numbered)
+    // Trimmed in slabs, so that a record costs no shift.
+    if (this.#kept.length >= 2 * this.#capacity) this.#kept.splice(0, this.#kept.length - this.#capacity)
+    for (const listener of this.#listeners) listener(numbered)
+  }
+
+  /** The kept events after number `id`, oldest first. */
+  since(id: number): readonly Numbered[] {
+    return this.#kept.slice(-this.#capacity).filter((numbered) => numbered.id > id)
+  }
+
+  /** @returns the function that ends the subscription */
+  subscribe(listener: (numbered: Numbered) => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+}

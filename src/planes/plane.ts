@@ -1,0 +1,221 @@
+import type { Family } from '../model/address.ts'
+import type {
+  BackendId,
+  Forwarding,
+  PlaneName,
+  Protocol,
+  SchedulerName,
+  ServiceId,
+  TunnelType,
+} from '../model/names.ts'
+import type { Refusal } from '../model/refusal.ts'
+
+/**
+ * What stands between Torb's decisions and whatever carries the packets.
+ *
+ * A data plane is a Target<VirtualService, ServiceId>; the function gateway's table will be a Target of functions.
+ * Only the reconciler calls `apply`.
+ */
+export interface Target<Spec, Key> {
+  readonly can: Capabilities
+  /** Probes and gets ready. Rejects with a Refusal that says what is missing and how to get it. */
+  open(ledger: Ledger): Promise<void>
+  /** What the target really holds: its own entries, those of the ledger included. A key it does not hold is left out. */
+  observe(scope: 'all' | readonly Key[]): AsyncIterable<readonly [Key, Spec]>
+  /** One batch, one outcome a change, in order. A refused change leaves its entry as it was; the others are done. */
+  apply(changes: readonly Change<Spec, Key>[]): Promise<readonly Outcome[]>
+  /** Where effect comes later than acceptance (ovn): one item for each applied change. */
+  readonly confirmed?: AsyncIterable<Confirmation<Key>>
+  /** Health as the target itself sees it (a service monitor, a proxy whose connects fail). */
+  readonly signals?: AsyncIterable<HealthReport>
+  /** Counters of all or of some keys, as they are now. A key it does not hold is left out. */
+  counters(keys?: readonly Key[]): Promise<ReadonlyMap<Key, ServiceCounters>>
+  /** Where a connection of this kind would go, and why. */
+  explain(flow: Flow): Promise<Explanation>
+  /** Ends the target's work; traffic goes on where `can.survivesExit`. */
+  close(): Promise<void>
+  /** Removes exactly its own entries of these keys. */
+  withdraw(keys: readonly Key[]): Promise<void>
+}
+
+export type Plane = Target<VirtualService, ServiceId>
+
+/** Add: before null. Remove: after null. `before` is what the target held when the plan was made. */
+export interface Change<Spec, Key> {
+  readonly key: Key
+  readonly before: Spec | null
+  readonly after: Spec | null
+}
+
+/** The error has the code `refused` (the plane said no) or `unreachable` (it could not be asked). */
+export type Outcome = { readonly ok: true } | { readonly ok: false; readonly error: Refusal }
+
+export interface Confirmation<Key> {
+  readonly key: Key
+  readonly state: 'accepted' | 'applied'
+  /** Those that have not followed yet, by name. */
+  readonly lagging: readonly string[]
+}
+
+export interface HealthReport {
+  readonly service: ServiceId
+  readonly backend: BackendId
+  readonly up: boolean
+  readonly reason: string
+}
+
+/** A virtual service as a plane programs it: addresses resolved, names validated, weights in force. */
+export interface VirtualService {
+  readonly id: ServiceId
+  /** Canonical IP address; '' with a firewall mark. */
+  readonly address: string
+  readonly port: number | 'any'
+  readonly protocol: Protocol
+  /** 0: selected by address. */
+  readonly fwmark: number
+  readonly family: Family
+  readonly scheduler: SchedulerName
+  /** Bits of `flagBit`. */
+  readonly flags: number
+  /** Source affinity: idle time-out in seconds and prefix length of the client's network. */
+  readonly persistence: { readonly timeout: number; readonly prefix: number } | null
+  /** Say who the client is to the backend by PROXY protocol v2. */
+  readonly proxyProtocol: boolean
+  readonly attach: { readonly switches: readonly string[]; readonly routers: readonly string[]; readonly groups: readonly string[] } | null
+  /** In the order they were created. */
+  readonly destinations: readonly Destination[]
+}
+
+export interface Destination {
+  readonly id: BackendId
+  /** Canonical IP address. */
+  readonly address: string
+  /** 0: the port of the connection (services of any port). */
+  readonly port: number
+  /** The weight in force; 0 takes no new connections. */
+  readonly weight: number
+  /** The configured weight; a hash that must not move with health is built over it. */
+  readonly maxWeight: number
+  readonly forwarding: Forwarding
+  readonly tunnel: { readonly type: TunnelType; readonly port: number } | null
+  /** Open connections, from which on it is skipped; 0: no limit. */
+  readonly maxConnections: number
+  /** IPVS thresholds: above the upper skipped until below the lower (3/4 of the upper where 0). 0: none. */
+  readonly upperThreshold: number
+  readonly lowerThreshold: number
+}
+
+/** What a plane can do, as data: validation, `doctor` and the conformance suite read it. */
+export interface Capabilities {
+  readonly name: PlaneName
+  readonly schedulers: ReadonlySet<SchedulerName>
+  /** Bits of `flagBit` that it honours. */
+  readonly flags: number
+  readonly forwarding: ReadonlySet<Forwarding>
+  readonly tunnels: ReadonlySet<TunnelType>
+  readonly protocols: ReadonlySet<Protocol>
+  readonly families: ReadonlySet<Family>
+  readonly anyPort: boolean
+  readonly fwmark: boolean
+  readonly persistence: boolean
+  readonly maxConnections: boolean
+  readonly thresholds: boolean
+  readonly proxyProtocol: boolean
+  readonly attach: boolean
+  /** Active connections of a backend are known: a drain can end when they do. */
+  readonly activeConnections: boolean
+  /** Traffic goes on while no Torb runs; what it holds is adopted at the next start. */
+  readonly survivesExit: boolean
+}
+
+/** Counters since the entry was added. In: from the client's side. */
+export interface TrafficCounters {
+  connections: number
+  packetsIn: number
+  packetsOut: number
+  bytesIn: number
+  bytesOut: number
+  /** Open now. UDP: flows seen within the time-out. */
+  active: number
+  /** In the table, but closing or waiting out a time-out. */
+  inactive: number
+  /** Connections that could not be made, or broke. */
+  errors: number
+}
+
+export interface DestinationCounters extends TrafficCounters {
+  /** Time to connect in microseconds: count, sum and one count for each bound of `connectBounds`. Absent where not measured. */
+  readonly connect?: { readonly count: number; readonly sum: number; readonly buckets: readonly number[] }
+}
+
+/** Upper bounds of the connect-time buckets, microseconds; what is slower is only in `count`. */
+export const connectBounds = [100, 250, 500, 1000, 2500, 5000, 10_000, 25_000, 100_000, 1_000_000] as const
+
+export interface ServiceCounters extends TrafficCounters {
+  readonly destinations: ReadonlyMap<BackendId, DestinationCounters>
+}
+
+export interface Flow {
+  readonly protocol: Protocol
+  readonly source: string
+  readonly sourcePort: number
+  readonly destination: string
+  readonly destinationPort: number
+}
+
+export interface Explanation {
+  readonly service: ServiceId | null
+  readonly backend: BackendId | null
+  /** The steps that led there, one sentence each, in order. */
+  readonly steps: readonly string[]
+}
+
+/** Which keys a target was given: kernels keep no owner's mark. Written before the add, cleared after the delete. */
+export interface Ledger {
+  has(key: string): boolean
+  keys(): Iterable<string>
+  /** What was noted for the key when it was added, such as its address in the kernel. */
+  note(key: string): string | undefined
+}
+
+/** True where two destinations would be programmed alike. */
+export function sameDestination(a: Destination, b: Destination): boolean {
+  return (
+    a.id === b.id &&
+    a.address === b.address &&
+    a.port === b.port &&
+    a.weight === b.weight &&
+    a.maxWeight === b.maxWeight &&
+    a.forwarding === b.forwarding &&
+    a.tunnel?.type === b.tunnel?.type &&
+    a.tunnel?.port === b.tunnel?.port &&
+    a.maxConnections === b.maxConnections &&
+    a.upperThreshold === b.upperThreshold &&
+    a.lowerThreshold === b.lowerThreshold
+  )
+}
+
+/** What differs between two states of one service: the smallest set of steps from `before` to `after`. */
+export interface DestinationDifference {
+  readonly added: readonly Destination[]
+  readonly removed: readonly Destination[]
+  readonly changed: readonly (readonly [before: Destination, after: Destination])[]
+}
+
+export function differenceOfDestinations(before: readonly Destination[], after: readonly Destination[]): DestinationDifference {
+  const held = new Map(before.map((destination) => [destination.id, destination]))
+  const added: Destination[] = []
+  const removed: Destination[] = []
+  const changed: [Destination, Destination][] = []
+  for (const destination of after) {
+    const old = held.get(destination.id)
+    held.delete(destination.id)
+    if (old === undefined) added.push(destination)
+    else if (old.address !== destination.address || old.port !== destination.port) {
+      removed.push(old)
+      added.push(destination)
+    } else if (old !== destination && !sameDestination(old, destination)) changed.push([old, destination])
+  }
+  removed.push(...held.values())
+  return { added, removed, changed }
+}
