@@ -40,7 +40,12 @@ export interface ConfiguredService {
 /** What was not taken over, with the place in the file left to the caller, who knows it by service and backend. */
 export type ConfiguredOutcome =
   | { readonly ok: true; readonly changes: number }
-  | { readonly ok: false; readonly service: ServiceId; readonly backend: BackendId | null; readonly message: string }
+  | {
+      readonly ok: false
+      readonly service: ServiceId
+      readonly backend: BackendId | null
+      readonly message: string
+    }
 
 /** Where an object stands between wish and effect. */
 export interface ReconcileState {

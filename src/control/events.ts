@@ -2,7 +2,11 @@ import type { BackendId, PlaneName, ServiceId } from '../model/names.ts'
 
 /** All that happens, as one closed union: the log, the metrics, `/events` and the live pages render it. */
 export type TorbEvent = { readonly at: number } & (
-  | { readonly type: 'service-created' | 'service-changed' | 'service-deleted'; readonly service: ServiceId; readonly source: Source }
+  | {
+      readonly type: 'service-created' | 'service-changed' | 'service-deleted'
+      readonly service: ServiceId
+      readonly source: Source
+    }
   | {
       readonly type: 'backend-created' | 'backend-changed' | 'backend-deleted'
       readonly service: ServiceId
@@ -31,8 +35,18 @@ export type TorbEvent = { readonly at: number } & (
       /** Connections still open. */
       readonly active: number
     }
-  | { readonly type: 'plane-drift'; readonly plane: PlaneName; readonly service: ServiceId; readonly difference: string }
-  | { readonly type: 'plane-failed'; readonly plane: PlaneName; readonly service: ServiceId; readonly message: string }
+  | {
+      readonly type: 'plane-drift'
+      readonly plane: PlaneName
+      readonly service: ServiceId
+      readonly difference: string
+    }
+  | {
+      readonly type: 'plane-failed'
+      readonly plane: PlaneName
+      readonly service: ServiceId
+      readonly message: string
+    }
   | { readonly type: 'plane-recovered'; readonly plane: PlaneName; readonly service: ServiceId }
   | { readonly type: 'config-loaded' | 'config-refused'; readonly file: string; readonly message: string }
   | { readonly type: 'ready'; readonly plane: PlaneName }

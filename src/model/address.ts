@@ -57,7 +57,11 @@ export function addressText(bytes: Uint8Array): string {
 /** Canonical text of an IP address; ::ffff:a.b.c.d becomes a.b.c.d. Throws where it is none. */
 export function canonicalAddress(text: string): string {
   const bytes = addressBytes(text)
-  const mapped = bytes.length === 16 && bytes.subarray(0, 10).every((byte) => byte === 0) && bytes[10] === 0xff && bytes[11] === 0xff
+  const mapped =
+    bytes.length === 16 &&
+    bytes.subarray(0, 10).every((byte) => byte === 0) &&
+    bytes[10] === 0xff &&
+    bytes[11] === 0xff
   return addressText(mapped ? bytes.subarray(12) : bytes)
 }
 

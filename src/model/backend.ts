@@ -7,7 +7,11 @@ import { invalid, message } from './refusal.ts'
 export const maxWeight = 2 ** 31 - 1
 export const defaultWeight = 100
 
-const weightNumber = z.number({ error: `weight must be a whole number from 0 to ${maxWeight}` }).int().min(0).max(maxWeight)
+const weightNumber = z
+  .number({ error: `weight must be a whole number from 0 to ${maxWeight}` })
+  .int()
+  .min(0)
+  .max(maxWeight)
 const threshold = z.number().int().min(0).max(0xffffffff)
 
 export const limitsBody = z
@@ -30,7 +34,11 @@ export const backendBody = z
     host: z.string().max(1024).optional(),
     port: z.number().int().min(0).max(65535).optional(),
     weight: weightNumber.optional().describe(`default ${defaultWeight}; 0 takes no new connections`),
-    method: z.string().optional().meta({ enum: [...forwardingNames, 'ipip'] }).describe('forwarding'),
+    method: z
+      .string()
+      .optional()
+      .meta({ enum: [...forwardingNames, 'ipip'] })
+      .describe('forwarding'),
     pulse: pulseBody.nullish(),
     limits: limitsBody.optional(),
     tunnel: tunnelBody.optional(),
@@ -40,7 +48,9 @@ export const backendBody = z
 export type BackendBody = z.output<typeof backendBody>
 
 /** PATCH: `weight: null` ends an override of a configured weight. */
-export const backendPatchBody = backendBody.extend({ weight: weightNumber.nullish() }).meta({ id: 'BackendPatch' })
+export const backendPatchBody = backendBody
+  .extend({ weight: weightNumber.nullish() })
+  .meta({ id: 'BackendPatch' })
 export type BackendPatchBody = z.output<typeof backendPatchBody>
 
 export interface BackendOptions {
@@ -65,13 +75,15 @@ export function readBackend(body: BackendBody, anyPort: boolean): BackendOptions
   const host = body.host ?? ''
   const port = body.port ?? 0
   if (host === '' || (port === 0) !== anyPort) {
-    if (host !== '' && anyPort) throw invalid('port: the service takes any port, so its backends must leave port out')
+    if (host !== '' && anyPort)
+      throw invalid('port: the service takes any port, so its backends must leave port out')
     throw invalid(message.endpointMissing)
   }
   const method = readForwarding(body.method)
   const pulse = readPulse(body.pulse)
   if (body.tunnel !== undefined && method !== 'tunnel') throw invalid('tunnel needs "method": "tunnel"')
-  if (body.tunnel?.type === 'gue' && body.tunnel.port === undefined) throw invalid('tunnel of type gue needs a port')
+  if (body.tunnel?.type === 'gue' && body.tunnel.port === undefined)
+    throw invalid('tunnel of type gue needs a port')
   checkLimits(body.limits)
   return {
     host,
@@ -91,7 +103,8 @@ export function readBackend(body: BackendBody, anyPort: boolean): BackendOptions
 export function patchBackend(current: BackendOptions, patch: BackendPatchBody): BackendOptions {
   if (patch.host !== undefined && patch.host !== current.host) fixed('host', current.host)
   if (patch.port !== undefined && patch.port !== current.port) fixed('port', String(current.port))
-  if (patch.method !== undefined && readForwarding(patch.method) !== current.method) fixed('method', current.method)
+  if (patch.method !== undefined && readForwarding(patch.method) !== current.method)
+    fixed('method', current.method)
   if (patch.tunnel !== undefined && JSON.stringify(patch.tunnel) !== JSON.stringify(current.tunnel)) {
     fixed('tunnel', JSON.stringify(current.tunnel ?? null))
   }
@@ -119,5 +132,7 @@ function checkLimits(limits: Limits | undefined): void {
 }
 
 function fixed(field: string, value: string): never {
-  throw invalid(`${field} of a backend cannot be changed (it is ${value}): delete the backend and create it anew`)
+  throw invalid(
+    `${field} of a backend cannot be changed (it is ${value}): delete the backend and create it anew`,
+  )
 }

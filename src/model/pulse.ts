@@ -39,7 +39,10 @@ export type PulseArgs = z.output<typeof pulseArgsBody>
 /** `type` and `interval` are checked by `readPulse`, whose messages are GORB's. */
 export const pulseBody = z
   .strictObject({
-    type: z.string().optional().meta({ enum: [...pulseTypes] }),
+    type: z
+      .string()
+      .optional()
+      .meta({ enum: [...pulseTypes] }),
     interval: z.string().optional(),
     args: pulseArgsBody.nullish(),
     rise: count('rise', 1, 100).optional(),
@@ -84,7 +87,8 @@ export function readPulse(body: PulseBody | null | undefined): PulseOptions {
   }
   const { type: _type, interval: _interval, args, ...extras } = body
   const given = Object.keys(extras).length > 0
-  if (!given && type === defaultPulse.type && interval === defaultPulse.interval && (args ?? null) === null) return defaultPulse
+  if (!given && type === defaultPulse.type && interval === defaultPulse.interval && (args ?? null) === null)
+    return defaultPulse
   return { type, interval, args: args ?? null, ...withoutUndefined(extras) }
 }
 

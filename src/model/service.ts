@@ -40,10 +40,19 @@ const attachBody = z
 /** What a client may send for a service. Values with texts of their own in GORB are checked by `readService`. */
 export const serviceBody = z
   .strictObject({
-    host: text.optional().describe('virtual address or name; empty: the first address of the default interface'),
-    port: z.union([portNumber, z.literal('any')], { error: 'port must be a whole number from 1 to 65535, or "any"' }).optional(),
+    host: text
+      .optional()
+      .describe('virtual address or name; empty: the first address of the default interface'),
+    port: z
+      .union([portNumber, z.literal('any')], {
+        error: 'port must be a whole number from 1 to 65535, or "any"',
+      })
+      .optional(),
     protocol: text.optional().meta({ enum: [...protocolNames] }),
-    method: text.optional().meta({ enum: [...schedulerNames] }).describe('scheduler'),
+    method: text
+      .optional()
+      .meta({ enum: [...schedulerNames] })
+      .describe('scheduler'),
     flags: text.optional().describe(`list of ${Object.keys(flagNames).join(', ')}, with | between`),
     persistent: z.boolean().optional().describe('kept and shown; pins nobody (use persistence)'),
     fallback: text.optional().describe(`list of ${fallbackNames.join(', ')}, with | between`),
@@ -96,7 +105,8 @@ export function readService(body: ServiceBody, hasDefaultHost: boolean): Service
   const flags = body.flags ?? ''
   flagBits(flags)
   const fallback = body.fallback === undefined || body.fallback === '' ? 'fb-default' : body.fallback
-  if (!fallback.split('|').every((name) => oneOf(fallbackNames, name) !== undefined)) fail(message.fallbackUnknown)
+  if (!fallback.split('|').every((name) => oneOf(fallbackNames, name) !== undefined))
+    fail(message.fallbackUnknown)
   const method =
     oneOf(schedulerNames, body.method === undefined || body.method === '' ? 'wrr' : body.method) ??
     fail(`method "${body.method}" is not a scheduler: choose one of ${schedulerNames.join(', ')}`)
@@ -120,10 +130,14 @@ export function readService(body: ServiceBody, hasDefaultHost: boolean): Service
  *
  * The result is as strict as a new service; that host, port and protocol stay is for the caller, who knows the addresses.
  */
-export function patchService(current: ServiceOptions, patch: ServiceBody, hasDefaultHost: boolean): ServiceOptions {
+export function patchService(
+  current: ServiceOptions,
+  patch: ServiceBody,
+  hasDefaultHost: boolean,
+): ServiceOptions {
   const { fwmark, host, port, protocol, ...rest } = current
   const identity = fwmark === undefined ? { host, port, protocol } : { fwmark }
-  return readService({ ...rest, ...identity, ...withoutUndefined(patch) } as ServiceBody, hasDefaultHost)
+  return readService({ ...rest, ...identity, ...withoutUndefined(patch) }, hasDefaultHost)
 }
 
 /** The flag bits of a `|`-separated list. @throws Refusal `invalid` on an unknown name */
@@ -131,7 +145,9 @@ export function flagBits(list: string): number {
   if (list === '') return 0
   let bits = 0
   for (const name of list.split('|')) {
-    const bit: number | undefined = Object.hasOwn(flagNames, name) ? flagNames[name as keyof typeof flagNames] : undefined
+    const bit: number | undefined = Object.hasOwn(flagNames, name)
+      ? flagNames[name as keyof typeof flagNames]
+      : undefined
     if (bit === undefined) throw invalid(message.flagUnknown)
     bits |= bit
   }

@@ -1,0 +1,107 @@
+import { flagBits, prefixLength } from '../model/service.ts'
+import { parseInterval } from '../model/duration.ts'
+import type { BackendId } from '../model/names.ts'
+import { sameDestination, type Destination, type VirtualService } from '../planes/plane.ts'
+import { effectiveWeights, type Health } from '../pulse/health.ts'
+import { configuredWeight, serviceFamily, type BackendRecord, type ServiceRecord } from './records.ts'
+
+/** What health says of a backend. `held`: unknown health, the plane already carries this weight (a restart). */
+export interface Vital {
+  readonly health: Health
+  readonly held: number | null
+}
+
+/**
+ * The service as the plane should hold it: desired × health.
+ *
+ * Parts equal to those of `previous` are the same objects, so that a difference is cheap to see.
+ */
+export function effective(
+  record: ServiceRecord,
+  vital: (id: BackendId) => Vital,
+  previous: VirtualService | null,
+): VirtualService {
+  const { options, address } = record
+  const { persistence, attach } = options
+  const family = serviceFamily(record)
+  const weights = weightsInForce(record, vital)
+  const destinations = record.backends.map((backend, index): Destination => {
+    const destination = toDestination(backend, weights[index] ?? 0)
+    const before =
+      previous?.destinations[index]?.id === backend.id
+        ? previous.destinations[index]
+        : previous?.destinations.find((candidate) => candidate.id === backend.id)
+    return before !== undefined && sameDestination(before, destination) ? before : destination
+  })
+  const spec: VirtualService = {
+    id: record.id,
+    address,
+    port: options.fwmark === undefined ? options.port : 0,
+    protocol: options.protocol,
+    fwmark: options.fwmark ?? 0,
+    family,
+    scheduler: options.method,
+    flags: flagBits(options.flags),
+    persistence:
+      persistence === undefined
+        ? null
+        : {
+            timeout: persistence.timeout,
+            prefix: prefixLength(persistence.netmask ?? (family === 4 ? 32 : 128)),
+          },
+    proxyProtocol: options.proxy_protocol !== undefined,
+    attach:
+      attach === undefined
+        ? null
+        : { switches: attach.switches ?? [], routers: attach.routers ?? [], groups: attach.groups ?? [] },
+    destinations,
+  }
+  return previous !== null && sameService(previous, spec) ? previous : spec
+}
+
+/** The weight of each backend now, in list order: configured × health, 0 while draining, the fallback where all are Down. */
+export function weightsInForce(record: ServiceRecord, vital: (id: BackendId) => Vital): number[] {
+  const parts = record.backends.map((backend) => {
+    const { health, held } = vital(backend.id)
+    const configured = backend.drainUntil > 0 ? 0 : configuredWeight(backend)
+    return { configured, health, held }
+  })
+  const weights = effectiveWeights(parts, record.options.fallback.split('|').includes('fb-zero-to-one'))
+  return weights.map((weight, index) => Math.min(weight, parts[index]?.held ?? weight))
+}
+
+/** True where two specifications would be programmed alike. */
+export function sameService(a: VirtualService, b: VirtualService): boolean {
+  return (
+    a.destinations.length === b.destinations.length &&
+    a.destinations.every((destination, index) => {
+      const other = b.destinations[index]
+      return other !== undefined && (destination === other || sameDestination(destination, other))
+    }) &&
+    frame(a) === frame(b)
+  )
+}
+
+/** All but the destinations, as a text to compare. */
+const frame = (service: VirtualService): string => JSON.stringify({ ...service, destinations: null })
+
+/** Milliseconds a removed backend of this service may finish its connections; 0: none. */
+export const defaultDrain = (record: ServiceRecord): number =>
+  record.options.drain === undefined ? 0 : parseInterval(record.options.drain)
+
+function toDestination({ id, options, address }: BackendRecord, weight: number): Destination {
+  const { limits, tunnel } = options
+  return {
+    id,
+    address,
+    port: options.port,
+    weight,
+    // A drain or an override moves the weight in force only: tables built over all backends stay as they are.
+    maxWeight: options.weight,
+    forwarding: options.method,
+    tunnel: options.method === 'tunnel' ? { type: tunnel?.type ?? 'ipip', port: tunnel?.port ?? 0 } : null,
+    maxConnections: limits?.max_connections ?? 0,
+    upperThreshold: limits?.upper_threshold ?? 0,
+    lowerThreshold: limits?.lower_threshold ?? 0,
+  }
+}

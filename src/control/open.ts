@@ -1,0 +1,209 @@
+import type { PlaneName, ServiceId } from '../model/names.ts'
+import type { Plane, ServiceCounters, VirtualService } from '../planes/plane.ts'
+import type { Store } from '../store/store.ts'
+import { Configuration } from './configuration.ts'
+import type { Control } from './control.ts'
+import { Drains } from './drains.ts'
+import {
+  createBackend,
+  createService,
+  changeBackend,
+  changeService,
+  deleteBackend,
+  deleteService,
+} from './desired.ts'
+import { defaultDrain } from './effective.ts'
+import { EventLog } from './events.ts'
+import { KeyLedger } from './ledger.ts'
+import { makeNames, type NamesOptions } from './addresses.ts'
+import { Reconciler } from './reconciler.ts'
+import { backendKey, bucket, decodeRecords } from './records.ts'
+import { DesiredState } from './state.ts'
+import { findBackend, viewService } from './views.ts'
+import { Vitals } from './vitals.ts'
+import { Audit } from './audit.ts'
+import { invalid } from '../model/refusal.ts'
+import { readBackend } from '../model/backend.ts'
+
+export interface ControlOptions extends NamesOptions {
+  readonly store: Store
+  readonly planes: ReadonlyMap<PlaneName, Plane>
+  readonly defaultPlane: PlaneName
+  /** Remove what the planes hold before the stored services are applied. */
+  readonly flush: boolean
+  /** At most so many health checks at a time. */
+  readonly maxChecks: number
+  readonly now: () => number
+  readonly log: { warn(fields: object, text: string): void }
+}
+
+export interface OpenControl extends Control {
+  close(): Promise<void>
+}
+
+/**
+ * Opens the planes, loads what is stored, adopts what the planes hold and applies only the differences.
+ *
+ * @throws Refusal where a plane cannot be opened, Error where a stored object cannot be read
+ */
+export async function openControl(options: ControlOptions): Promise<OpenControl> {
+  const { store, planes, defaultPlane, now, log } = options
+  const events = new EventLog()
+  const outliving = new Set([...planes].filter(([, plane]) => plane.can.survivesExit).map(([name]) => name))
+  const ledger = new KeyLedger(await store.load(bucket.ledger), outliving)
+  const desired = new DesiredState()
+  const records = decodeRecords(await store.load(bucket.service), await store.load(bucket.backend))
+  const health = new Map(await store.load(bucket.health))
+  for (const [id, record] of records) desired.put(id, record)
+
+  for (const [name, plane] of planes) {
+    await plane.open(ledger.view(name))
+    for await (const [id, spec] of plane.observe('all')) {
+      if (options.flush) await plane.withdraw([id])
+      // One that nobody wishes for any more is held without a record, and so withdrawn by the first reconciliation.
+      else (desired.services.get(id) ?? desired.put(id, null)).held.set(name, spec)
+    }
+  }
+
+  const vitals = new Vitals({
+    events,
+    now,
+    maxInFlight: options.maxChecks,
+    changed: (state) => reconciler.touch(state),
+  })
+  const reconciler = new Reconciler({
+    desired,
+    planes,
+    defaultPlane,
+    store,
+    ledger,
+    vitals,
+    events,
+    now,
+    log,
+  })
+  for (const state of desired.services.values()) {
+    vitals.follow(state, (backend) => health.get(backendKey(state.id, backend.id)))
+    for (const held of state.held.values())
+      keepUnknown(held, state.backends, (id) => health.has(backendKey(state.id, id)))
+    reconciler.touch(state)
+  }
+  await reconciler.settled()
+
+  const counters = async (ids?: readonly ServiceId[]): Promise<ReadonlyMap<ServiceId, ServiceCounters>> => {
+    const all = await Promise.all([...planes.values()].map((plane) => plane.counters(ids)))
+    return all.length === 1 && all[0] !== undefined ? all[0] : new Map(all.flatMap((part) => [...part]))
+  }
+  const drains = new Drains({ desired, reconciler, counters, events, now })
+  for (const state of desired.services.values()) {
+    if (state.record?.backends.some((backend) => backend.drainUntil > 0) === true) drains.watch(state.id)
+  }
+  const audit = new Audit({ desired, planes: [...outliving], reconciler, now })
+  const names = makeNames(options)
+  const configuration = new Configuration({ desired, reconciler, names })
+  const ended = new AbortController()
+  for (const plane of planes.values()) void follow(plane, ended.signal)
+
+  /** Health as a plane sees it comes in as the result of a check. */
+  async function follow(plane: Plane, signal: AbortSignal): Promise<void> {
+    for await (const report of plane.signals ?? []) {
+      if (signal.aborted) return
+      const backend = desired.services.get(report.service)?.backends.get(report.backend)
+      if (backend !== undefined) vitals.report(backend, { up: report.up, reason: report.reason })
+    }
+  }
+
+  return {
+    events,
+    async createService(id, body, source) {
+      const read = await names.service(body)
+      await reconciler.write(
+        id,
+        createService(id, source === 'file' ? 'file' : 'rest', read.options, read.address),
+        source,
+      )
+    },
+    async patchService(id, body, source) {
+      const address = body.host === undefined ? undefined : await names.serviceAddress(body.host)
+      await reconciler.write(id, changeService(body, address, source === 'file' ? 'file' : 'rest'), source)
+    },
+    deleteService: (id, source) =>
+      reconciler.write(id, deleteService(source === 'file' ? 'file' : 'rest'), source),
+    async createBackend(service, id, body, source) {
+      const read = readBackend(body, desired.record(service)?.options.port === 'any')
+      if (body.vsid !== undefined && body.vsid !== service) {
+        throw invalid(`vsid "${body.vsid}" is not this service: leave it out, or make it "${service}"`)
+      }
+      const address = await names.backendAddress(read.host, read.port)
+      await reconciler.write(
+        service,
+        createBackend(id, read, address, source === 'file' ? 'file' : 'rest'),
+        source,
+      )
+    },
+    patchBackend: (service, id, body, source) =>
+      reconciler.write(service, changeBackend(id, body, source === 'file' ? 'file' : 'rest'), source),
+    async deleteBackend(service, id, source, drainMs) {
+      const record = desired.record(service)
+      const drain = drainMs ?? (record === null ? 0 : defaultDrain(record))
+      const until = drain > 0 ? now() + drain : 0
+      await reconciler.write(service, deleteBackend(id, source === 'file' ? 'file' : 'rest', until), source)
+      if (until === 0) return
+      const active = (await counters([service])).get(service)?.destinations.get(id)?.active ?? 0
+      events.record({ at: now(), type: 'drain-started', service, backend: id, active })
+      drains.watch(service)
+    },
+    replaceConfigured: (objects) => configuration.replace(objects),
+    serviceIds: () =>
+      [...desired.services.values()].filter((state) => state.record !== null).map((state) => state.id),
+    service(id) {
+      const state = desired.services.get(id)
+      return state === undefined ? null : viewService(state, defaultPlane)
+    },
+    backend(service, id) {
+      const state = desired.services.get(service)
+      return state === undefined ? null : findBackend(state, id, now())
+    },
+    counters,
+    async explain(flow) {
+      for (const plane of planes.values()) {
+        const explanation = await plane.explain(flow)
+        if (explanation.service !== null || planes.size === 1) return explanation
+      }
+      return { service: null, backend: null, steps: ['no plane has a service for this destination'] }
+    },
+    planes: () =>
+      [...planes].map(([name, plane]) => {
+        const states = [...desired.services.values()].filter(
+          (state) => (state.record?.options.plane ?? defaultPlane) === name,
+        )
+        return {
+          name,
+          can: plane.can,
+          services: states.filter((state) => state.record !== null).length,
+          failing: states.filter((state) => state.reconcile.state === 'failing').length,
+          auditedAt: audit.roundEndedAt,
+        }
+      }),
+    async close() {
+      ended.abort()
+      audit.close()
+      drains.close()
+      vitals.close()
+      await reconciler.close()
+      for (const plane of planes.values()) await plane.close()
+    },
+  }
+}
+
+/** A backend of unknown health keeps the weight its plane carries until its first check. */
+function keepUnknown(
+  held: VirtualService,
+  backends: ReadonlyMap<string, { held: number | null }>,
+  known: (id: string) => boolean,
+): void {
+  for (const destination of held.destinations) {
+    const backend = backends.get(destination.id)
+    if (backend !== undefined && !known(destination.id)) backend.held = destination.weight
+  }
+}

@@ -1,0 +1,81 @@
+import type { BackendId, PlaneName, ServiceId } from '../model/names.ts'
+import type { VirtualService } from '../planes/plane.ts'
+import type { Health } from '../pulse/health.ts'
+import { initialHealth } from '../pulse/health.ts'
+import type { ReconcileState } from './control.ts'
+import type { Vital } from './effective.ts'
+import { endpointKey, type BackendRecord, type ServiceRecord } from './records.ts'
+
+/** One backend's health as control keeps it; it is its own key in the pulse. */
+export class BackendState implements Vital {
+  readonly service: ServiceState
+  record: BackendRecord
+  health: Health = unchecked
+  /** Why it is Down, in the check's words; '' when Up. */
+  reason = ''
+  held: number | null = null
+
+  constructor(service: ServiceState, record: BackendRecord) {
+    this.service = service
+    this.record = record
+  }
+
+  get id(): BackendId {
+    return this.record.id
+  }
+}
+
+/** One service: what is wished for, what each plane holds of it, and how that went. */
+export class ServiceState {
+  readonly id: ServiceId
+  record: ServiceRecord | null = null
+  readonly backends = new Map<BackendId, BackendState>()
+  /** What the plane was last known to hold. */
+  readonly held = new Map<PlaneName, VirtualService>()
+  reconcile: ReconcileState = { state: 'applied', message: '', since: 0 }
+  /** Failed attempts in a row, and when the next is due. */
+  attempts = 0
+  retryAt = 0
+
+  constructor(id: ServiceId) {
+    this.id = id
+  }
+
+  /** The health of a backend of the record; of one not yet known, that of a new one. */
+  readonly vital = (id: BackendId): Vital => this.backends.get(id) ?? newcomer
+}
+
+const unchecked = initialHealth()
+const newcomer: Vital = { health: unchecked, held: null }
+
+/** All services by id, and by the endpoint that no two may share. */
+export class DesiredState {
+  readonly services = new Map<ServiceId, ServiceState>()
+  readonly #endpoints = new Map<string, ServiceId>()
+
+  record(id: ServiceId): ServiceRecord | null {
+    return this.services.get(id)?.record ?? null
+  }
+
+  /** The service that has this endpoint, or undefined. */
+  holderOf(endpoint: string): ServiceId | undefined {
+    return this.#endpoints.get(endpoint)
+  }
+
+  /** Makes `record` the wish for this id; the state of a service no longer wished for stays until it is dropped. */
+  put(id: ServiceId, record: ServiceRecord | null): ServiceState {
+    const state = this.services.get(id) ?? new ServiceState(id)
+    this.services.set(id, state)
+    if (state.record !== null && this.#endpoints.get(endpointKey(state.record)) === id) {
+      this.#endpoints.delete(endpointKey(state.record))
+    }
+    state.record = record
+    if (record !== null) this.#endpoints.set(endpointKey(record), id)
+    return state
+  }
+
+  /** Forgets a service that is neither wished for nor held. */
+  drop(state: ServiceState): void {
+    if (state.record === null && state.held.size === 0) this.services.delete(state.id)
+  }
+}
