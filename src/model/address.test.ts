@@ -1,0 +1,61 @@
+import { isIPv6, SocketAddress } from 'node:net'
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { addressBytes, addressText, canonicalAddress, endpointText, familyOf, isLoopback } from './address.ts'
+
+describe('addresses', () => {
+  it.each([
+    ['10.0.0.1', 4],
+    ['::1', 6],
+    ['2001:db8::1', 6],
+    ['::ffff:1.2.3.4', 6],
+    // Read as octal by some, as decimal by others: refused.
+    ['010.0.0.1', null],
+    ['1.2.3', null],
+    ['web', null],
+    ['', null],
+    ['1.2.3.4 ', null],
+  ])('family of "%s" is %s', (text, family) => {
+    expect(familyOf(text)).toBe(family)
+  })
+
+  it.each([
+    ['2001:DB8:0:0:0:0:0:1', '2001:db8::1'],
+    ['::ffff:10.0.0.1', '10.0.0.1'],
+    ['::', '::'],
+    ['1::', '1::'],
+    ['1:0:0:2:0:0:0:3', '1:0:0:2::3'],
+    ['1:0:2:0:3:0:4:0', '1:0:2:0:3:0:4:0'],
+    ['1:0:0:2:3:0:0:4', '1::2:3:0:0:4'],
+    ['64:ff9b::192.0.2.33', '64:ff9b::c000:221'],
+  ])('canonical text of %s is %s', (text, canonical) => {
+    expect(canonicalAddress(text)).toBe(canonical)
+  })
+
+  it('bytes and text are each other', () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ minLength: 4, maxLength: 4 }), (bytes) => {
+        expect(addressBytes(addressText(bytes))).toEqual(bytes)
+      }),
+    )
+    fc.assert(
+      fc.property(fc.ipV6(), (text) => {
+        const bytes = addressBytes(text)
+        const written = addressText(bytes)
+        expect(isIPv6(written)).toBe(true)
+        expect(addressBytes(written)).toEqual(bytes)
+        // Node's own reading of the same address; it shows the IPv4-mapped ones dotted.
+        const node = new SocketAddress({ address: text, family: 'ipv6' }).address
+        if (!node.includes('.')) expect(written).toBe(node)
+      }),
+    )
+  })
+
+  it('endpoints and loopback', () => {
+    expect(endpointText('::1', 80)).toBe('[::1]:80')
+    expect(endpointText('1.2.3.4', 'any')).toBe('1.2.3.4:any')
+    expect(
+      ['127.0.0.1', '127.9.9.9', '::1', '::ffff:127.0.0.1', '128.0.0.1', '::2', 'localhost'].map(isLoopback),
+    ).toEqual([true, true, true, true, false, false, false])
+  })
+})
