@@ -1,0 +1,19 @@
+import type { Io } from './command.ts'
+import { listenForInterrupt } from './interrupt.ts'
+
+/** The real process. A reader that goes away (`torb top | head`) ends it quietly. */
+export function processIo(): Io {
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error
+    process.exit(0)
+  })
+  return {
+    out: (text) => void process.stdout.write(text),
+    err: (text) => void process.stderr.write(text),
+    env: process.env,
+    tty: process.stdout.isTTY,
+    columns: () => process.stdout.columns ?? 80,
+    rows: () => process.stdout.rows ?? 24,
+    interrupt: listenForInterrupt,
+  }
+}

@@ -1,0 +1,78 @@
+import { ZodError } from 'zod'
+import { startDaemon } from '../daemon.ts'
+import { defineCommand } from './command.ts'
+import { exit, failed, usage } from './exit.ts'
+import { absentFlags, givenOptions, serveFlags } from './serveFlags.ts'
+import type { DaemonOptions } from '../model/daemon.ts'
+import type { FlagTable, Values } from './goFlags.ts'
+
+/** How long the orderly end may take before the process ends anyway. */
+const closeLimitMs = 15_000
+
+export const serve = defineCommand({
+  page: {
+    synopsis: [
+      'torb serve [-l [HOST]:PORT] [-i IFACE] [-f] [-v] [--plane PLANE] [--data DIR] [--config FILE] ...',
+    ],
+    description: [
+      'Runs the load balancer in the foreground. Services and backends come by the REST API and from the configuration file; they are kept in the data directory and are there again after a restart. When the API answers, one line is printed to standard output, "torb ready http://HOST:PORT plane=NAME"; the log goes to standard error, one JSON object a line.',
+      "Flags are written as GORB's users know them: with one or two dashes, the value behind a blank or an equals sign (-l :4672, --listen=:4672), booleans alone or with a value (-f, -f=true).",
+      'SIGTERM and SIGINT end it in order: nothing new is accepted, what is in flight finishes within a limit, and a plane in the kernel goes on carrying traffic. A second signal ends it at once. SIGHUP reads the configuration file again; a file with a mistake changes nothing and is reported with its line.',
+    ],
+    examples: [
+      ['torb serve -f -i lo', 'a fresh start with the loopback address as the default virtual address'],
+      ['torb serve -l 127.0.0.1:0 --data /tmp/torb --plane userspace', 'beside another one, on a free port'],
+      ['torb serve --config /etc/torb.yaml', 'options and services from a file'],
+    ],
+    exit: [
+      [exit.ok, 'ended by SIGTERM or SIGINT, in order'],
+      [exit.failed, 'could not start, or did not end within the limit; the reason is on standard error'],
+      [exit.usage, 'a flag is unknown or has a wrong value'],
+    ],
+    files: [
+      ['/var/lib/torb, $XDG_STATE_HOME/torb, ~/.local/state/torb', 'the data directory: as root, else'],
+      ['DATA/token', 'the token of the API, made at the first start, readable by the owner alone'],
+    ],
+    environment: [
+      ['TORB_TOKEN', 'the token of the API, instead of the one in DATA/token'],
+      ['XDG_STATE_HOME', 'where the data directory lies by default'],
+    ],
+    see: ['torb services', 'torb top', 'torb apply', 'torb doctor'],
+  },
+  flags: serveFlags,
+  absentFlags,
+  operands: { min: 0, max: 0, name: '' },
+
+  async run({ flags, io }) {
+    const interrupt = io.interrupt()
+    const daemon = await startDaemon(startOptions(flags)).catch((error: unknown) => {
+      interrupt.end()
+      throw failed(error instanceof Error ? error.message : String(error), error)
+    })
+    const onHangup = (): void => void daemon.reload()
+    process.on('SIGHUP', onHangup)
+    io.out(`torb ready ${daemon.url} plane=${daemon.plane}\n`)
+
+    await interrupt.received
+    const limit = setTimeout(() => {
+      io.err(`torb serve: did not end within ${closeLimitMs / 1000} s: ended now\n`)
+      process.exit(exit.failed)
+    }, closeLimitMs)
+    await daemon.close()
+    clearTimeout(limit)
+    process.off('SIGHUP', onHangup)
+    interrupt.end()
+    return exit.ok
+  },
+})
+
+function startOptions(flags: Values<FlagTable>): DaemonOptions & { config?: string } {
+  const { config } = flags
+  try {
+    return { ...givenOptions(flags), ...(typeof config === 'string' ? { config } : {}) }
+  } catch (error) {
+    if (!(error instanceof ZodError)) throw error
+    const [issue] = error.issues
+    throw usage(`--${String(issue?.path[0] ?? '').replaceAll('_', '-')}: ${issue?.message ?? ''}`)
+  }
+}

@@ -1,0 +1,102 @@
+import { z } from 'zod'
+import { daemonOptions, defaultTimeouts, type DaemonOptions } from '../model/daemon.ts'
+import type { Flag, FlagTable, Values } from './goFlags.ts'
+
+/** GORB's one-letter names. */
+const aliases: Readonly<Record<string, string>> = { listen: 'l', interface: 'i', flush: 'f', verbose: 'v' }
+
+/** What the help says where an option is not given. */
+const defaults: Readonly<Record<string, string>> = {
+  listen: ':4672',
+  interface: 'eth0 where it exists, else the device of the default route',
+  plane: 'auto',
+  data: '/var/lib/torb for root, else $XDG_STATE_HOME/torb',
+  local_trust: 'any',
+  tcp_timeout: String(defaultTimeouts.tcp),
+  tcpfin_timeout: String(defaultTimeouts.tcpfin),
+  udp_timeout: String(defaultTimeouts.udp),
+}
+
+const placeholders: Readonly<Record<string, string>> = {
+  listen: '[HOST]:PORT',
+  interface: 'IFACE',
+  data: 'DIR',
+  token_file: 'FILE',
+  host_names: 'NAME',
+  tls_cert: 'FILE',
+  tls_key: 'FILE',
+  tls_client_ca: 'FILE',
+}
+
+interface Property {
+  readonly type?: string
+  readonly description?: string
+  readonly enum?: readonly string[]
+  readonly minimum?: number
+  readonly maximum?: number
+}
+
+/** `token_file` is --token-file; a list has the name of one of its items: `host_names` is --host-name. */
+function flagName(key: string, { type }: Property): string {
+  const name = key.replaceAll('_', '-')
+  return type === 'array' ? name.replace(/s$/, '') : name
+}
+
+const kinds: Readonly<Record<string, Flag['kind']>> = {
+  boolean: 'boolean',
+  integer: 'integer',
+  array: 'list',
+}
+
+const properties = Object.entries(
+  (z.toJSONSchema(daemonOptions, { io: 'input' }).properties ?? {}) as Readonly<Record<string, Property>>,
+)
+
+/** The daemon's options as flags: the schema of the configuration file is the one list of both. */
+export const serveFlags: FlagTable = Object.fromEntries([
+  ...properties.map(([key, property]) => {
+    const { type = '', description = '', minimum, maximum } = property
+    const stated = defaults[key]
+    const flag: Flag = {
+      kind: kinds[type] ?? 'string',
+      about: stated === undefined ? description : `${description} (default ${stated})`,
+      ...(aliases[key] === undefined ? {} : { alias: aliases[key] }),
+      ...(placeholders[key] === undefined ? {} : { value: placeholders[key] }),
+      ...(property.enum === undefined ? {} : { choices: property.enum }),
+      ...(minimum === undefined ? {} : { min: minimum }),
+      ...(maximum === undefined ? {} : { max: maximum }),
+    }
+    return [flagName(key, property), flag] as const
+  }),
+  [
+    'config',
+    {
+      kind: 'string',
+      value: 'FILE',
+      about: 'configuration file in YAML, JSON or TOML, read again on SIGHUP; a flag wins over its key',
+    },
+  ] as const,
+])
+
+/** The flags that were given, under the keys of the configuration file. Throws a ZodError on what the schema refuses. */
+export function givenOptions(flags: Values<FlagTable>): DaemonOptions {
+  const given = properties.flatMap(([key, property]) => {
+    const value = flags[flagName(key, property)]
+    return value === undefined ? [] : [[key, value] as const]
+  })
+  return daemonOptions.parse(Object.fromEntries(given))
+}
+
+const ownStore =
+  'Torb keeps its own store under --data; one shared over the network is not part of this version'
+
+/** GORB's flags that Torb does not have, and what to do instead. */
+export const absentFlags: Readonly<Record<string, string>> = {
+  c: 'registration in Consul is not part of this version',
+  vipi: 'add the virtual address yourself with "ip address add ADDRESS/32 dev IFACE"',
+  store: ownStore,
+  'store-sync-time': ownStore,
+  'store-service-path': ownStore,
+  'store-backend-path': ownStore,
+  'store-use-tls': ownStore,
+}
