@@ -31,3 +31,14 @@ export class StoreFull extends Error {
     this.name = 'StoreFull'
   }
 }
+
+/** Why a store is not opened: held by another process, written by a newer Torb, damaged, or not usable where it is. */
+export class StoreRefused extends Error {
+  readonly code: 'in-use' | 'newer' | 'damaged' | 'unusable'
+
+  constructor(code: StoreRefused['code'], message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.name = 'StoreRefused'
+    this.code = code
+  }
+}
