@@ -1,6 +1,8 @@
 /**
  * The seam of the pulse room: what a check is asked and what it answers. The room knows neither services nor planes;
  * whoever schedules a check gives it a key of his own.
+ *
+ * `address` is where to connect: an IP address, or a name that is resolved at each check.
  */
 export type CheckSpec =
   | { readonly kind: 'none' }
@@ -10,7 +12,7 @@ export type CheckSpec =
       readonly scheme: 'http' | 'https'
       readonly address: string
       readonly port: number
-      /** Host header (and SNI) where it is not the address; also a host to connect to where it is a name. */
+      /** Host header, and SNI where it is a name; '' for the address. */
       readonly host: string
       readonly method: string
       readonly path: string
@@ -24,8 +26,24 @@ export interface CheckResult {
   readonly reason: string
 }
 
-/** One kind of check. Calls back exactly once, never synchronously; `cancel` ends it without a call. */
-export type Probe<Spec extends CheckSpec = CheckSpec> = (spec: Spec, done: (result: CheckResult) => void) => { cancel(): void }
+/** No verdict: this machine, not the target, was short of something (descriptors, memory). */
+export interface Undecided {
+  readonly up: null
+  readonly reason: string
+}
+
+/**
+ * One kind of check. Calls back exactly once, never synchronously; `cancel` ends it without a call. The limit of
+ * `timeoutMs` is kept by whoever starts the probe.
+ */
+export type Probe<Spec extends CheckSpec = CheckSpec> = (
+  spec: Spec,
+  done: (result: CheckResult | Undecided) => void,
+) => Running
+
+export interface Running {
+  cancel(): void
+}
 
 export interface Schedule {
   readonly check: CheckSpec
