@@ -7,6 +7,7 @@ describe('hash', () => {
   it('folds addresses in network order, IPv6 by XOR of its words', () => {
     expect(foldAddress(ipv4('10.0.0.1'))).toBe(0x0a000001)
     expect(foldAddress(ipv4('192.168.1.7')) >>> 0).toBe(0xc0a80107)
+    expect(foldAddress(new Uint8Array(16).fill(0xff))).toBe(0)
     const documentation = Uint8Array.of(0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1)
     expect(foldAddress(documentation)).toBe(0x20010db9)
   })

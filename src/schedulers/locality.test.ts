@@ -135,9 +135,18 @@ describe.each([
     const table = tableOf([{ name: 'A', active: 1 }, { name: 'B' }])
     const scheduler = make(table, plain)
     expect(scheduler.pick(table, one)).toBe(1)
-    become(table, [{ name: 'C' }, { name: 'B', active: 1 }, { name: 'A' }])
+    become(table, [{ name: 'C' }, { name: 'A' }, { name: 'B', active: 1 }])
     scheduler.changed(table, 'set')
+    expect(scheduler.pick(table, one)).toBe(2)
+  })
+
+  it('does not take the newcomer at the place of its server for it', () => {
+    const table = tableOf([{ name: 'A', active: 1 }, { name: 'B' }])
+    const scheduler = make(table, plain)
     expect(scheduler.pick(table, one)).toBe(1)
+    become(table, [{ name: 'A' }, { name: 'C', active: 1 }])
+    scheduler.changed(table, 'set')
+    expect(scheduler.pick(table, one)).toBe(0)
   })
 
   it('asks wlc for a destination not seen before, or not for a day', () => {
@@ -188,6 +197,27 @@ describe('lblcr', () => {
     expect(scheduler.pick(table, { ...one, now: day + 1 })).toBe(1)
     table.active.set([0, 4, 0])
     expect(scheduler.pick(table, { ...one, now: day + 2 })).toBe(1)
+  })
+
+  it('does not count it as a change when the choice is a member already', () => {
+    const { table, scheduler } = busy()
+    table.active.set([12, 11, 4])
+    table.overloaded[2] = 1
+    expect(scheduler.pick(table, { ...one, now: day / 2 })).toBe(1)
+    table.active.set([5, 4, 0])
+    expect(scheduler.pick(table, { ...one, now: day + 1 })).toBe(1)
+    table.active.set([0, 4, 0])
+    expect(scheduler.pick(table, { ...one, now: day + 2 })).toBe(1)
+  })
+
+  it('does not choose a drained server as the most loaded, as the kernel', () => {
+    const { table, scheduler } = busy()
+    table.active.set([5, 4, 0])
+    table.weight[0] = 0
+    expect(scheduler.pick(table, { ...one, now: day / 2 })).toBe(1)
+    expect(scheduler.pick(table, { ...one, now: day + 1 })).toBe(1)
+    // The set was A and B and is A alone, so wlc is asked.
+    expect(scheduler.pick(table, { ...one, now: day + 2 })).toBe(2)
   })
 
   it('keeps both until then', () => {

@@ -82,13 +82,19 @@ export class Locality<T> {
     return entry
   }
 
+  /** Does without closures itself: their context would be allocated at every use. */
   #collect(now: number): void {
     this.#nextFullCheck ??= now + fullCheckInterval
-    if (now >= this.#nextFullCheck) {
-      this.#nextFullCheck = now + fullCheckInterval
-      this.#keep((entry) => now < entry.lastUse + expiration)
-    }
-    if (this.#size <= full || now < this.#nextPartialCheck) return
+    if (now >= this.#nextFullCheck) this.#collectExpired(now)
+    if (this.#size > full && now >= this.#nextPartialCheck) this.#collectExcess(now)
+  }
+
+  #collectExpired(now: number): void {
+    this.#nextFullCheck = now + fullCheckInterval
+    this.#keep((entry) => now < entry.lastUse + expiration)
+  }
+
+  #collectExcess(now: number): void {
     this.#nextPartialCheck = now + partialCheckInterval
     let goal = Math.min(Math.floor(((this.#size - full) * 4) / 3), full / 2)
     this.#keep((entry) => now < entry.lastUse + partialTimeout || goal-- <= 0)

@@ -137,6 +137,18 @@ describe('mh', () => {
     )
   })
 
+  it('builds again for a configured weight, not for health', () => {
+    const table = tableOf(rowsOf(2))
+    const scheduler = mh(table, plain)
+    const chosen = () => clients.map((source) => scheduler.pick(table, pickOf({ source })))
+    const before = chosen()
+    table.maxWeight[0] = 0
+    scheduler.changed(table, 'health')
+    expect(chosen()).toEqual(before)
+    scheduler.changed(table, 'weight')
+    expect(new Set(chosen())).toEqual(new Set([1]))
+  })
+
   it('tells the ports of a client apart only where asked', () => {
     const table = tableOf(rowsOf(10))
     const chosen = (port: boolean) => {

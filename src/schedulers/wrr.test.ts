@@ -60,10 +60,10 @@ describe('wrr', () => {
   })
 
   it.each([
-    // After A A B A B the threshold is 3 of 4 passes down (4, 3, 2): it stays, the list begins anew.
+    // After A, A B, A B the passes at 4 and 3 are over: the threshold stays at 2, the list begins anew.
     ['same weights', 5, [4, 3, 2], 'ABCABCAAB'],
     ['a lower maximum takes the threshold down with it', 1, [2, 1, 1], 'AABCAABCA'],
-    ['a step of 2 puts the threshold on its grid', 3, [8, 4, 2], 'ABABCAAAB'],
+    ['a step of 2 puts the threshold on its grid, from 2 to 3', 5, [8, 4, 2], 'ABABCAAAB'],
     ['all drained', 3, [0, 0, 0], '---------'],
   ])('restarts at the head: %s', (_, before, after, expected) => {
     const table = weights(4, 3, 2)
