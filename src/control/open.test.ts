@@ -2,6 +2,7 @@ import { afterEach, describe, expect, it } from 'vitest'
 import { MemoryPlane } from '../../test/fixtures/memoryPlane.ts'
 import { MemoryStore } from '../../test/fixtures/memoryStore.ts'
 import type { BackendBody } from '../model/backend.ts'
+import { EventLog } from './events.ts'
 import { openControl, type OpenControl } from './open.ts'
 
 const open: OpenControl[] = []
@@ -14,6 +15,7 @@ async function start(store = new MemoryStore(), plane = new MemoryPlane(), flush
     store,
     planes: new Map([['userspace', plane]]),
     defaultPlane: 'userspace',
+    events: new EventLog(),
     flush,
     maxChecks: 16,
     now: Date.now,

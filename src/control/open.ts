@@ -13,7 +13,7 @@ import {
   deleteService,
 } from './desired.ts'
 import { defaultDrain } from './effective.ts'
-import { EventLog } from './events.ts'
+import type { EventLog } from './events.ts'
 import { KeyLedger } from './ledger.ts'
 import { makeNames, type NamesOptions } from './addresses.ts'
 import { Reconciler } from './reconciler.ts'
@@ -29,6 +29,7 @@ export interface ControlOptions extends NamesOptions {
   readonly store: Store
   readonly planes: ReadonlyMap<PlaneName, Plane>
   readonly defaultPlane: PlaneName
+  readonly events: EventLog
   /** Remove what the planes hold before the stored services are applied. */
   readonly flush: boolean
   /** At most so many health checks at a time. */
@@ -47,8 +48,7 @@ export interface OpenControl extends Control {
  * @throws Refusal where a plane cannot be opened, Error where a stored object cannot be read
  */
 export async function openControl(options: ControlOptions): Promise<OpenControl> {
-  const { store, planes, defaultPlane, now, log } = options
-  const events = new EventLog()
+  const { store, planes, defaultPlane, events, now, log } = options
   const outliving = new Set([...planes].filter(([, plane]) => plane.can.survivesExit).map(([name]) => name))
   const ledger = new KeyLedger(await store.load(bucket.ledger), outliving)
   const desired = new DesiredState()

@@ -325,7 +325,7 @@ export class Reconciler {
 
   /** Notes how it went, and when a failing service is tried again. */
   #note(state: ServiceState, refusal: Refusal | undefined): void {
-    const { now, events, log, desired, vitals } = this.#options
+    const { now, events, desired, vitals } = this.#options
     const plane = this.#planeOf(state.record)
     if (refusal === undefined) {
       if (state.reconcile.state === 'failing') {
@@ -342,7 +342,6 @@ export class Reconciler {
     }
     if (state.reconcile.state !== 'failing' || state.reconcile.message !== refusal.message) {
       events.record({ at: now(), type: 'plane-failed', plane, service: state.id, message: refusal.message })
-      log.warn({ service: state.id, plane }, refusal.message)
       state.reconcile = { state: 'failing', message: refusal.message, since: now() }
     }
     const wait = Math.min(lastRetryMs, firstRetryMs * 2 ** state.attempts++)

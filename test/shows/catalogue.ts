@@ -1,0 +1,15 @@
+import { churn } from './churn.ts'
+import { handsOn } from './handsOn.ts'
+import { kills } from './kills.ts'
+import { killWithDown } from './killWithDown.ts'
+import { scale } from './scale.ts'
+import type { Show } from './show.ts'
+
+/** Every claim of the documents that a machine can check, by name: `npm run show NAME`. */
+export const shows: Readonly<Record<string, Show>> = {
+  'hands-on': handsOn,
+  kills,
+  'kill-with-down': killWithDown,
+  churn,
+  scale,
+}

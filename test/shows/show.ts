@@ -1,0 +1,8 @@
+/** What a show found: names and figures, printed as a table for docs/performance.md. A show that fails throws. */
+export type Figures = Readonly<Record<string, string | number>>
+
+export interface Show {
+  readonly about: string
+  /** In full: what the issue asks for. Reduced: the same code, small enough for `npm test`. */
+  run(size: 'full' | 'reduced'): Promise<Figures>
+}
