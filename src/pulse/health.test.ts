@@ -25,7 +25,9 @@ function after(results: string, limits: Thresholds = gorb, start: Health = initi
 /** The weight in force after each of the last results. */
 function weights(configured: number, before: string, results: string): number[] {
   let health = after(before)
-  return results.split('').map((result) => effectiveWeight(configured, (health = after(result, gorb, health))))
+  return results
+    .split('')
+    .map((result) => effectiveWeight(configured, (health = after(result, gorb, health))))
 }
 
 describe('before the first result', () => {

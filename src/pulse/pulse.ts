@@ -183,7 +183,10 @@ class Scheduler<Key> implements Pulse<Key> {
 
   close(): void {
     this.#closed = true
-    for (const target of this.#targets.values()) target.running?.cancel()
+    for (const target of this.#targets.values()) {
+      target.running?.cancel()
+      target.running = null
+    }
     this.#targets.clear()
     for (const heap of [this.#clock, this.#queue, this.#suspectQueue]) heap.clear()
     this.#running = this.#runningSuspects = 0

@@ -39,6 +39,6 @@ export const tcp: Probe<Extract<CheckSpec, { kind: 'tcp' }>> = ({ address, port 
  * A connection to a local port in the ephemeral range where nothing listens may be given that very port as its source;
  * TCP's simultaneous open (RFC 9293 §3.5) then connects the socket with itself.
  */
-function isItself(socket: Socket): boolean {
+export function isItself(socket: Socket): boolean {
   return socket.localPort === socket.remotePort && socket.localAddress === socket.remoteAddress
 }
