@@ -61,14 +61,28 @@ describe('sh', () => {
     expect(scheduler.pick(table, pickOf())).toBe(79)
   })
 
+  it('gives each its share where the weights sum to more than the slots, which the kernel does not', () => {
+    const table = weights(100, 100, 100, 100)
+    const counts = () => [0, 1, 2, 3].map((index) => count(slotsOf(scheduler, table), index))
+    const scheduler = sh(table, plain)
+    expect(counts()).toEqual([64, 64, 64, 64])
+    table.weight[1] = 0
+    scheduler.changed(table, 'health')
+    expect(counts()).toEqual([85, 0, 86, 85])
+    table.weight.set([300, 100, 1, 0])
+    scheduler.changed(table, 'weight')
+    expect(counts()).toEqual([192, 63, 1, 0])
+  })
+
   it('is rebuilt when health moves a weight', () => {
-    const table = weights(100, 100, 100)
+    const table = weights(80, 100, 76)
     const scheduler = sh(table, plain)
     expect(count(slotsOf(scheduler, table), 1)).toBe(100)
     table.weight[1] = 0
     expect(count(slotsOf(scheduler, table), -1)).toBe(100)
     scheduler.changed(table, 'health')
-    expect(count(slotsOf(scheduler, table), -1)).toBe(1)
+    // One slot a round, and the rest fills them in two.
+    expect(count(slotsOf(scheduler, table), -1)).toBe(2)
   })
 
   it('same client, same server; an unusable one refuses, with fallback never while another is there', () => {
