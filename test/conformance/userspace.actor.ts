@@ -1,0 +1,5 @@
+import { openUserspace } from '../../src/planes/userspace/plane.ts'
+import { hostPlane } from './remote-plane.ts'
+
+/** The userspace plane for a process in the director's namespace. */
+export const actor = hostPlane(() => openUserspace({ closeWithinMs: 0 }))
