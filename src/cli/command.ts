@@ -28,6 +28,8 @@ export interface Io {
   readonly tty: boolean
   columns(): number
   rows(): number
+  /** Tells each key pressed, Ctrl-C included, until the function it returns is called. Does nothing without a terminal. */
+  keys(onKey: (key: string) => void): () => void
   /** Begins to listen for SIGINT and SIGTERM; a second one ends the process at once. */
   interrupt(): Interrupt
 }

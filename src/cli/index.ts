@@ -11,6 +11,42 @@ export const commands: Readonly<Record<string, Entry>> = {
     summary: 'runs the load balancer and its REST API',
     load: async () => (await import('./serve.ts')).serve,
   },
+  demo: {
+    summary: 'plays the whole tutorial in one terminal, without root',
+    load: async () => (await import('./demo.ts')).demo,
+  },
+  services: {
+    summary: 'shows services and backends: health, weights, connections',
+    load: async () => (await import('./services.ts')).services,
+  },
+  top: {
+    summary: 'shows them live',
+    load: async () => (await import('./top.ts')).top,
+  },
+  explain: {
+    summary: 'says where a connection would go, and why',
+    load: async () => (await import('./explain.ts')).explain,
+  },
+  plan: {
+    summary: 'shows what apply would do',
+    load: async () => (await import('./plan.ts')).plan,
+  },
+  apply: {
+    summary: 'makes of what Torb holds what a file of services wants',
+    load: async () => (await import('./apply.ts')).apply,
+  },
+  doctor: {
+    summary: 'says what Torb can do on this machine, and what is missing',
+    load: async () => (await import('./doctor.ts')).doctor,
+  },
+  backup: {
+    summary: 'copies the store of a data directory, also of a running Torb',
+    load: async () => (await import('./backup.ts')).backup,
+  },
+  restore: {
+    summary: 'puts a backup in its place',
+    load: async () => (await import('./restore.ts')).restore,
+  },
   server: {
     summary: "the tutorial's web server, slow on purpose",
     load: async () => (await import('./server.ts')).server,

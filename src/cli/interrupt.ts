@@ -1,3 +1,5 @@
+import { constants } from 'node:os'
+
 export interface Interrupt {
   readonly signal: AbortSignal
   /** Resolves with the first signal. */
@@ -6,15 +8,14 @@ export interface Interrupt {
   end(): void
 }
 
-/** The first SIGINT or SIGTERM is told; the second ends the process at once, as the shell expects of that signal. */
+/** The first SIGINT or SIGTERM is told; the second ends the process at once, with the status a shell gives that signal. */
 export function listenForInterrupt(): Interrupt {
   const controller = new AbortController()
   const { promise, resolve } = Promise.withResolvers<NodeJS.Signals>()
   const onSignal = (name: NodeJS.Signals): void => {
     if (controller.signal.aborted) {
-      end()
-      process.kill(process.pid, name)
-      return
+      // An exit, not the signal's own action, so that 'exit' listeners can end child processes.
+      process.exit(128 + constants.signals[name])
     }
     controller.abort()
     resolve(name)

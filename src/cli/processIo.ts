@@ -14,6 +14,22 @@ export function processIo(): Io {
     tty: process.stdout.isTTY,
     columns: () => process.stdout.columns ?? 80,
     rows: () => process.stdout.rows ?? 24,
+    keys,
     interrupt: listenForInterrupt,
+  }
+}
+
+function keys(onKey: (key: string) => void): () => void {
+  const { stdin } = process
+  if (!stdin.isTTY) return () => {}
+  const onData = (data: Buffer): void => {
+    for (const key of data.toString('utf8')) onKey(key)
+  }
+  stdin.setRawMode(true)
+  stdin.on('data', onData)
+  return () => {
+    stdin.off('data', onData)
+    stdin.setRawMode(false)
+    stdin.pause()
   }
 }

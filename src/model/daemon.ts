@@ -53,3 +53,13 @@ export const configFile = daemonOptions.extend({
     .optional(),
 })
 export type ConfigFile = z.output<typeof configFile>
+
+/** Where the durable state lies by default: root keeps it where services do (FHS), others where the XDG base directories say. */
+export function defaultDataDirectory(
+  environment: Readonly<Record<string, string | undefined>>,
+  home: string,
+  isRoot: boolean,
+): string {
+  if (isRoot) return '/var/lib/torb'
+  return `${environment['XDG_STATE_HOME'] || `${home}/.local/state`}/torb`
+}

@@ -1,0 +1,160 @@
+import type { Facts } from './doctorFacts.ts'
+
+export interface Finding {
+  /** problem: Torb will not do its work. note: something better is possible. */
+  readonly level: 'ok' | 'note' | 'problem'
+  readonly subject: string
+  readonly fact: string
+  /** Empty where there is nothing to cure. */
+  readonly cure: string
+}
+
+/** Bits of linux/capability.h. */
+const capability = { netBindService: 10n, netAdmin: 12n, sysAdmin: 21n, perfmon: 38n, bpf: 39n } as const
+
+/** Descriptors of the daemon itself: store, log, event loop, the API's listener and a few of its clients. */
+const ownDescriptors = 100
+
+/** What the facts mean for Torb, and what to do about them. */
+export function diagnose(facts: Facts): Finding[] {
+  return [
+    nodeFinding(facts),
+    descriptorFinding(facts),
+    portFinding(facts),
+    localPortFinding(facts),
+    ipvsFinding(facts),
+    bpfFinding(facts),
+    ioUringFinding(facts),
+  ].filter((finding) => finding !== null)
+}
+
+function nodeFinding({ nodeVersion, platform }: Facts): Finding {
+  const fact = `Node ${nodeVersion} on ${platform}`
+  if (Number(nodeVersion.split('.')[0]) >= 26) return ok('runtime', fact)
+  return problem(
+    'runtime',
+    fact,
+    'Torb needs Node 26 or newer: run "npm ci" in its checkout, which brings one',
+  )
+}
+
+function descriptorFinding({ openFiles }: Facts): Finding | null {
+  if (openFiles === null) return null
+  const { soft, hard } = openFiles
+  const connections = Math.max(0, Math.floor((soft - ownDescriptors) / 2))
+  const fact =
+    `${soft} open files (hard limit ${hard}): about ${connections} proxied TCP connections at once, ` +
+    'two descriptors each, less one for each service and each check under way'
+  const cure = 'raise it with "ulimit -n", LimitNOFILE= in the unit, or --ulimit nofile= of the container'
+  if (soft < 1024) return problem('descriptors', fact, cure)
+  return soft < 65_536 ? note('descriptors', fact, cure) : ok('descriptors', fact)
+}
+
+function portFinding({ firstUnprivilegedPort: first, capabilities, isRoot }: Facts): Finding | null {
+  if (first === null) return null
+  if (first === 0 || isRoot || has(capabilities, capability.netBindService))
+    return ok('low ports', 'services may use every port')
+  return note(
+    'low ports',
+    `services need a port of ${first} or above`,
+    'for ports below give CAP_NET_BIND_SERVICE, or lower sysctl net.ipv4.ip_unprivileged_port_start',
+  )
+}
+
+function localPortFinding({ localPorts }: Facts): Finding | null {
+  if (localPorts === null) return null
+  const count = localPorts.last - localPorts.first + 1
+  const fact = `local ports ${localPorts.first} to ${localPorts.last}: at most ${count} proxied connections at once to one backend`
+  if (count >= 20_000) return ok('local ports', fact)
+  return note('local ports', fact, 'widen sysctl net.ipv4.ip_local_port_range')
+}
+
+function ipvsFinding({ ipvs, capabilities, platform }: Facts): Finding | null {
+  if (platform !== 'linux') return null
+  const may = has(capabilities, capability.netAdmin)
+  const right = may ? 'CAP_NET_ADMIN is there' : 'CAP_NET_ADMIN is missing'
+  if (ipvs === 'loaded' && may) return ok('ipvs', `ip_vs is loaded, ${right}`)
+  if (ipvs === 'absent') {
+    return note(
+      'ipvs',
+      `this kernel has no ip_vs module, ${right}`,
+      'install the kernel with its modules, or use the userspace plane',
+    )
+  }
+  const load = ipvs === 'available' ? 'load it with "modprobe ip_vs"' : ''
+  const start = may ? '' : 'start Torb as root or with CAP_NET_ADMIN'
+  return note(
+    'ipvs',
+    `ip_vs is ${ipvs === 'loaded' ? 'loaded' : 'there but not loaded'}, ${right}`,
+    [load, start].filter(Boolean).join('; '),
+  )
+}
+
+function bpfFinding({
+  platform,
+  kernel,
+  capabilities,
+  bpfJit,
+  unprivilegedBpfDisabled,
+}: Facts): Finding | null {
+  if (platform !== 'linux') return null
+  const may =
+    has(capabilities, capability.sysAdmin) ||
+    (has(capabilities, capability.bpf) &&
+      has(capabilities, capability.netAdmin) &&
+      has(capabilities, capability.perfmon))
+  const jit = bpfJit === null ? 'JIT unknown' : bpfJit > 0 ? 'JIT on' : 'JIT off'
+  const others = unprivilegedBpfDisabled === 0 ? ', unprivileged bpf(2) allowed' : ''
+  const fact = `kernel ${kernel}, ${jit}, ${may ? 'bpf(2) is allowed' : 'CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON are missing'}${others}`
+  if (!atLeast(kernel, 6, 6)) return note('ebpf', fact, 'tcx needs kernel 6.6 or newer')
+  return may ? ok('ebpf', fact) : note('ebpf', fact, 'start Torb as root or with these capabilities')
+}
+
+function ioUringFinding({ platform, kernel, ioUringDisabled, capabilities, seccomp }: Facts): Finding | null {
+  if (platform !== 'linux') return null
+  const filter = seccomp ? '; a seccomp filter may still forbid it (containers)' : ''
+  if (!atLeast(kernel, 6, 1))
+    return note(
+      'io_uring',
+      `kernel ${kernel}`,
+      'the ring needs kernel 6.1 or newer; node:net is used instead',
+    )
+  if (ioUringDisabled === 2) {
+    return note(
+      'io_uring',
+      'switched off for everybody',
+      'set sysctl kernel.io_uring_disabled=0; node:net is used instead',
+    )
+  }
+  if (ioUringDisabled === 1 && !has(capabilities, capability.sysAdmin)) {
+    return note(
+      'io_uring',
+      'allowed only to the group of sysctl kernel.io_uring_group',
+      'join that group, or set sysctl kernel.io_uring_disabled=0; node:net is used instead',
+    )
+  }
+  return ok('io_uring', `the kernel allows it${filter}`)
+}
+
+function has(capabilities: bigint | null, bit: bigint): boolean {
+  return capabilities !== null && ((capabilities >> bit) & 1n) === 1n
+}
+
+function atLeast(kernel: string, major: number, minor: number): boolean {
+  const [a = 0, b = 0] = kernel.split('.', 2).map((part) => Number.parseInt(part, 10))
+  return a > major || (a === major && b >= minor)
+}
+
+const ok = (subject: string, fact: string): Finding => ({ level: 'ok', subject, fact, cure: '' })
+const note = (subject: string, fact: string, cure: string): Finding => ({
+  level: 'note',
+  subject,
+  fact,
+  cure,
+})
+const problem = (subject: string, fact: string, cure: string): Finding => ({
+  level: 'problem',
+  subject,
+  fact,
+  cure,
+})

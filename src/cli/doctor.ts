@@ -1,0 +1,48 @@
+import { defineCommand } from './command.ts'
+import { diagnose, type Finding } from './diagnosis.ts'
+import { readFacts } from './doctorFacts.ts'
+import { exit } from './exit.ts'
+import { paint, type Style } from './table.ts'
+
+const styles: Readonly<Record<Finding['level'], Style>> = { ok: 'green', note: 'yellow', problem: 'red' }
+
+export const doctor = defineCommand({
+  page: {
+    synopsis: ['torb doctor [--json]'],
+    description: [
+      'Says what Torb can do on this machine as this user: runtime, open files and how many connections they allow, low ports, and what the data planes in the kernel would need (IPVS, eBPF) and the fast path of the userspace plane (io_uring). Each line is a fact; where something is missing the cure follows.',
+      '"note" means that Torb works and something better is possible, "problem" that it will not do its work. The open files are those of this shell: a service manager sets its own.',
+    ],
+    examples: [['torb doctor', 'as the user who will run "torb serve"']],
+    exit: [
+      [exit.ok, 'no problem'],
+      [exit.failed, 'at least one problem'],
+      [exit.usage, 'a flag is wrong'],
+    ],
+    files: [
+      ['/proc/self/limits, /proc/self/status', 'limits and capabilities'],
+      ['/proc/sys/kernel, /proc/sys/net', 'what the kernel allows'],
+      ['/proc/net/ip_vs, /lib/modules', 'whether there is IPVS'],
+    ],
+    see: ['torb serve'],
+  },
+  flags: { json: { kind: 'boolean', about: 'prints facts and findings as JSON', default: false } },
+  operands: { min: 0, max: 0, name: '' },
+
+  async run({ flags, io }) {
+    const facts = readFacts()
+    const findings = diagnose(facts)
+    if (flags.json) {
+      const { capabilities, ...rest } = facts
+      const plain = { ...rest, capabilities: capabilities === null ? null : `0x${capabilities.toString(16)}` }
+      io.out(`${JSON.stringify({ facts: plain, findings }, null, 2)}\n`)
+    } else {
+      for (const { level, subject, fact, cure } of findings) {
+        const mark = level.padEnd(8)
+        io.out(`${io.tty ? paint(styles[level], mark) : mark}${subject}: ${fact}\n`)
+        if (cure !== '') io.out(`        → ${cure}\n`)
+      }
+    }
+    return findings.some(({ level }) => level === 'problem') ? exit.failed : exit.ok
+  },
+})

@@ -1,0 +1,56 @@
+import { defineCommand } from './command.ts'
+import { exit } from './exit.ts'
+import { apiEnvironment, apiExit, apiFlags, restOf } from './rest.ts'
+import { protocolNames } from '../model/names.ts'
+import { printable } from './table.ts'
+
+interface Explanation {
+  readonly service: string | null
+  readonly backend: string | null
+  readonly steps: readonly string[]
+}
+
+export const explain = defineCommand({
+  page: {
+    synopsis: ['torb explain --from ADDRESS[:PORT] [--protocol tcp|udp|sctp] VIP:PORT'],
+    description: [
+      'Says where a connection from a client to a virtual address would go now, and why, step by step: the service that takes it, the backends that are out, affinity, and the choice of the scheduler. No packet is sent and nothing is changed.',
+    ],
+    examples: [['torb explain --from 192.0.2.7 10.0.2.15:4444', 'why a client lands where it does']],
+    exit: [
+      [exit.ok, 'a backend would take it'],
+      [exit.failed, 'none would, or the API refused'],
+      ...apiExit.slice(1),
+    ],
+    environment: apiEnvironment,
+    see: ['torb services'],
+  },
+  flags: {
+    ...apiFlags,
+    from: { kind: 'string', value: 'ADDRESS[:PORT]', about: 'the client', default: '127.0.0.1' },
+    protocol: { kind: 'string', about: 'transport protocol', choices: protocolNames, default: 'tcp' },
+  },
+  operands: { min: 1, max: 1, name: 'VIP:PORT' },
+
+  async run({ flags, operands, io }) {
+    const query = new URLSearchParams({
+      protocol: flags.protocol,
+      source: flags.from,
+      destination: operands[0] ?? '',
+    })
+    const found = (await restOf(flags, io).request('GET', `/explain?${query.toString()}`)) as Explanation
+    if (flags.json) io.out(`${JSON.stringify(found, null, 2)}\n`)
+    else {
+      found.steps.forEach((step, i) => io.out(`${i + 1}. ${printable(step)}\n`))
+      const { service, backend } = found
+      const end =
+        service === null
+          ? 'no service takes it'
+          : backend === null
+            ? `service ${service} has no backend for it`
+            : `service ${service}, backend ${backend}`
+      io.out(`→ ${printable(end)}\n`)
+    }
+    return found.backend === null ? exit.failed : exit.ok
+  },
+})

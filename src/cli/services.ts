@@ -1,0 +1,57 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { defineCommand } from './command.ts'
+import { parseMs } from './duration.ts'
+import { exit } from './exit.ts'
+import { connectionRates, readInventory, readService, rowOf, type WireServiceInFull } from './inventory.ts'
+import { apiEnvironment, apiExit, apiFlags, restOf } from './rest.ts'
+import { serviceTable } from './serviceTable.ts'
+
+export const services = defineCommand({
+  page: {
+    synopsis: ['torb services [ID] [--sample TIME] [--json]'],
+    description: [
+      'Shows every service, or the one with this id, and its backends: address, scheduler and plane, status, weight, health, open connections and new connections a second. A weight such as 62/100 is the one in force and the configured one. REASON says why a backend is out or on its way back, and for a service what the plane refuses.',
+    ],
+    examples: [
+      ['torb services', 'all of them'],
+      ['torb services web --json', 'one, for a program'],
+    ],
+    exit: [[exit.ok, 'shown'], ...apiExit],
+    environment: apiEnvironment,
+    see: ['torb top', 'torb explain'],
+  },
+  flags: {
+    ...apiFlags,
+    sample: {
+      kind: 'string',
+      value: 'TIME',
+      about: 'how long connections are counted for the rate; 0s leaves the rate out',
+      default: '500ms',
+    },
+  },
+  operands: { min: 0, max: 1, name: 'ID' },
+
+  async run({ flags, operands, io }) {
+    const rest = restOf(flags, io)
+    const sampleMs = parseMs('--sample', flags.sample)
+    const [id] = operands
+    const read = async (): Promise<WireServiceInFull[]> =>
+      id === undefined ? readInventory(rest) : [await readService(rest, id)]
+    if (flags.json) {
+      const found = await read()
+      io.out(`${JSON.stringify(id === undefined ? found : found[0], null, 2)}\n`)
+      return exit.ok
+    }
+    const first = (await read()).map(rowOf)
+    const since = performance.now()
+    if (sampleMs === 0 || first.length === 0) {
+      io.out(`${serviceTable(first, null, io.tty).join('\n')}\n`)
+      return exit.ok
+    }
+    await sleep(sampleMs)
+    const second = (await read()).map(rowOf)
+    const rates = connectionRates(first, second, (performance.now() - since) / 1000)
+    io.out(`${serviceTable(second, rates, io.tty).join('\n')}\n`)
+    return exit.ok
+  },
+})

@@ -1,0 +1,81 @@
+import type { TorbEvent } from '../control/events.ts'
+import { rateKey, type BackendRow, type ServiceRow } from './inventory.ts'
+import { serviceTable } from './serviceTable.ts'
+import { paint, printable } from './table.ts'
+
+export const sortKeys = { n: 'name', c: 'conns', a: 'active', h: 'health', w: 'weight' } as const
+export type SortOrder = (typeof sortKeys)[keyof typeof sortKeys]
+
+export interface TopState {
+  readonly where: string
+  readonly services: readonly ServiceRow[]
+  readonly rates: ReadonlyMap<string, number>
+  readonly order: SortOrder
+  /** The last events, oldest first. */
+  readonly events: readonly TorbEvent[]
+}
+
+const eventLines = 5
+
+/** The live page as lines for so many rows: the table is cut rather than the events. */
+export function renderTop(state: TopState, rows: number, colour: boolean): string[] {
+  const { services, rates, order, where } = state
+  const backends = services.flatMap((service) => service.backends)
+  const up = backends.filter(({ status }) => status === 'Up').length
+  const name = colour ? paint('bold', 'torb top') : 'torb top'
+  const head = `${name}  ${where}  ${services.length} services, ${up} of ${backends.length} backends Up`
+  const keys = `by ${order}   keys: ${Object.entries(sortKeys)
+    .map(([key, sort]) => `${key} ${sort}`)
+    .join(', ')}, q ends`
+  const events = state.events.slice(-eventLines).map(eventLine)
+  const room = Math.max(3, rows - 4 - events.length)
+  const lines = serviceTable(sorted(services, rates, order), rates, colour)
+  const cut =
+    lines.length > room ? [...lines.slice(0, room - 1), `… ${lines.length - room + 1} more lines`] : lines
+  return [head, keys, '', ...cut, ...(events.length === 0 ? [] : ['', ...events])]
+}
+
+/** By name upwards; by rate, connections or weight downwards; by health the worst first. Services, and backends within. */
+export function sorted(
+  services: readonly ServiceRow[],
+  rates: ReadonlyMap<string, number>,
+  order: SortOrder,
+): ServiceRow[] {
+  const sum = (service: ServiceRow, of: (backend: BackendRow) => number): number =>
+    service.backends.reduce((total, backend) => total + of(backend), 0)
+  const rank: Readonly<
+    Record<SortOrder, [(service: ServiceRow) => number, (id: string, backend: BackendRow) => number]>
+  > = {
+    name: [() => 0, () => 0],
+    conns: [
+      (service) => -(rates.get(rateKey(service.id)) ?? 0),
+      (id, backend) => -(rates.get(rateKey(id, backend.id)) ?? 0),
+    ],
+    active: [(service) => -sum(service, ({ active }) => active), (_, backend) => -backend.active],
+    health: [({ health }) => health, (_, backend) => backend.health],
+    weight: [
+      (service) => -sum(service, ({ effectiveWeight }) => effectiveWeight),
+      (_, backend) => -backend.effectiveWeight,
+    ],
+  }
+  const [ofService, ofBackend] = rank[order]
+  return services
+    .map((service) => ({
+      ...service,
+      backends: service.backends.toSorted(
+        (a, b) => ofBackend(service.id, a) - ofBackend(service.id, b) || byName(a, b),
+      ),
+    }))
+    .toSorted((a, b) => ofService(a) - ofService(b) || byName(a, b))
+}
+
+function byName(a: { readonly id: string }, b: { readonly id: string }): number {
+  return a.id.localeCompare(b.id, 'en', { numeric: true })
+}
+
+/** `12:00:01 backend-down service=0 backend=1 reason=connection refused` */
+export function eventLine({ at, type, ...fields }: TorbEvent): string {
+  const time = new Date(at).toISOString().slice(11, 19)
+  const rest = Object.entries(fields).map(([name, value]) => `${name}=${String(value)}`)
+  return printable([time, type, ...rest].join(' '))
+}
