@@ -42,8 +42,6 @@ export interface SchedulerOptions {
 export interface Scheduler {
   /** Index into the table, or -1 where none is usable. */
   pick(table: Table, pick: Pick): number
-  /** What `pick` would give now, moving nothing. Absent where pick moves nothing itself, or where it cannot be told. */
-  peek?(table: Table, pick: Pick): number
   /**
    * To be called after the set of destinations or a weight changed.
    *

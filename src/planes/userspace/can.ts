@@ -1,0 +1,21 @@
+import { flagBit, schedulerNames } from '../../model/names.ts'
+import type { Capabilities } from '../plane.ts'
+
+export const userspaceCan: Capabilities = {
+  name: 'userspace',
+  schedulers: new Set(schedulerNames),
+  flags: flagBit.hashed | flagBit.onePacket | flagBit.fallback | flagBit.port | flagBit.third,
+  forwarding: new Set(['nat']),
+  tunnels: new Set(),
+  protocols: new Set(['tcp', 'udp']),
+  families: new Set([4, 6]),
+  anyPort: false,
+  fwmark: false,
+  persistence: true,
+  maxConnections: true,
+  thresholds: true,
+  proxyProtocol: true,
+  attach: false,
+  activeConnections: true,
+  survivesExit: false,
+}

@@ -1,0 +1,32 @@
+import type { Transport } from '../../proxy/transport.ts'
+import type { Wheel } from '../../proxy/wheel.ts'
+import type { Places } from './descriptors.ts'
+
+/** Idle time-outs in seconds, by IPVS's names: open TCP, half-closed TCP, UDP. */
+export interface Timeouts {
+  readonly tcp: number
+  readonly tcpfin: number
+  readonly udp: number
+}
+
+/** The part of a logger (pino's) that is used here. */
+export interface PlaneLog {
+  warn(fields: object, text: string): void
+}
+
+/** What the services of one plane share. */
+export interface Context {
+  readonly transport: Transport
+  readonly wheel: Wheel
+  /** Milliseconds of a clock that never goes back, with fractions. */
+  readonly clock: () => number
+  readonly random: () => number
+  readonly timeouts: Timeouts
+  readonly connectTimeoutMs: number
+  /** File descriptors of listeners, connections and flows. */
+  readonly descriptors: Places
+  readonly flows: Places
+  readonly templates: Places
+  /** Says what goes wrong again and again, but not each time. */
+  readonly complain: (service: string, what: string) => void
+}

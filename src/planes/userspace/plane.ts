@@ -1,0 +1,202 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { defaultTimeouts } from '../../model/daemon.ts'
+import type { ServiceId } from '../../model/names.ts'
+import { portable } from '../../proxy/portable/transport.ts'
+import type { Transport } from '../../proxy/transport.ts'
+import { Wheel } from '../../proxy/wheel.ts'
+import type { Change, Explanation, Flow, Outcome, Plane, ServiceCounters, VirtualService } from '../plane.ts'
+import { userspaceCan } from './can.ts'
+import type { Context, PlaneLog, Timeouts } from './context.ts'
+import { descriptorLimit, Places } from './descriptors.ts'
+import { explain } from './explain.ts'
+import { descriptorsRefused, listenRefused, refused, unsupported } from './refusals.ts'
+import type { Service } from './service.ts'
+import { Session, TcpService } from './tcp-service.ts'
+import { UdpService } from './udp-service.ts'
+
+export interface UserspaceOptions {
+  readonly timeouts?: Timeouts
+  readonly connectTimeoutMs?: number
+  /** How long open connections may go on after `close`. */
+  readonly closeWithinMs?: number
+  readonly log?: PlaneLog
+  readonly transport?: Transport
+  /** Milliseconds of a clock that never goes back, with fractions. */
+  readonly clock?: () => number
+  /** Uniform in [0, 1). */
+  readonly random?: () => number
+  readonly bounds?: Partial<Bounds>
+}
+
+/** Most that the plane holds at a time. */
+export interface Bounds {
+  /** File descriptors: one for a listener and for a UDP flow, two for a TCP connection. */
+  readonly descriptors: number
+  readonly flows: number
+  /** Clients' networks remembered for affinity. */
+  readonly templates: number
+}
+
+const tickMs = 250
+/** Complaints of one kind that would come every millisecond come every ten seconds. */
+const quietMs = 10_000
+const closePollMs = 20
+
+/** Balances TCP and UDP by proxying in this process. Needs no privilege; traffic ends with the process. */
+export class UserspacePlane implements Plane {
+  readonly can = userspaceCan
+  readonly #services = new Map<ServiceId, Service>()
+  readonly #context: Context
+  readonly #closeWithinMs: number
+  #turn: Promise<unknown> = Promise.resolve()
+  #closed = false
+
+  constructor(options: UserspaceOptions = {}) {
+    const clock = options.clock ?? (() => performance.now())
+    const bounds = { ...defaultBounds(), ...options.bounds }
+    this.#closeWithinMs = options.closeWithinMs ?? 10_000
+    this.#context = {
+      transport: options.transport ?? portable,
+      wheel: new Wheel({ clock, tickMs }),
+      clock,
+      random: options.random ?? Math.random,
+      timeouts: options.timeouts ?? defaultTimeouts,
+      connectTimeoutMs: options.connectTimeoutMs ?? 3000,
+      descriptors: new Places(bounds.descriptors),
+      flows: new Places(bounds.flows),
+      templates: new Places(bounds.templates),
+      complain: complaints(clock, options.log),
+    }
+  }
+
+  open(): Promise<void> {
+    return Promise.resolve()
+  }
+
+  // oxlint-disable-next-line require-await -- an async generator by the seam; what it yields is in memory
+  async *observe(scope: 'all' | readonly ServiceId[]): AsyncGenerator<readonly [ServiceId, VirtualService]> {
+    for (const key of scope === 'all' ? [...this.#services.keys()] : scope) {
+      const service = this.#services.get(key)
+      if (service !== undefined) yield [key, service.spec]
+    }
+  }
+
+  /** Removals come first, so that a service may take over the address of one that goes in the same batch. */
+  apply(changes: readonly Change<VirtualService, ServiceId>[]): Promise<readonly Outcome[]> {
+    const turn = this.#turn.then(() => this.#applyAll(changes))
+    this.#turn = turn
+    return turn
+  }
+
+  counters(keys?: readonly ServiceId[]): Promise<ReadonlyMap<ServiceId, ServiceCounters>> {
+    const counted = new Map<ServiceId, ServiceCounters>()
+    for (const key of keys ?? this.#services.keys()) {
+      const service = this.#services.get(key)
+      if (service !== undefined) counted.set(key, service.counters())
+    }
+    return Promise.resolve(counted)
+  }
+
+  explain(flow: Flow): Promise<Explanation> {
+    return Promise.resolve(explain(this.#services.values(), flow))
+  }
+
+  async withdraw(keys: readonly ServiceId[]): Promise<void> {
+    await this.apply(keys.map((key) => ({ key, before: null, after: null })))
+  }
+
+  /** Listens no more, lets connections end within the limit, then resets the rest. */
+  async close(): Promise<void> {
+    this.#closed = true
+    await this.withdraw([...this.#services.keys()])
+    const { descriptors, wheel } = this.#context
+    for (let waited = 0; descriptors.used > 0 && waited < this.#closeWithinMs; waited += closePollMs)
+      await sleep(closePollMs)
+    for (const entry of wheel.entries()) if (entry instanceof Session) entry.end()
+    wheel.stop()
+  }
+
+  /** Ends what has been idle for too long. The plane's own timer calls it; so does who injected a clock. */
+  tick(): void {
+    this.#context.wheel.tick()
+  }
+
+  async #applyAll(changes: readonly Change<VirtualService, ServiceId>[]): Promise<readonly Outcome[]> {
+    const outcomes = changes.map((): Outcome => ({ ok: true }))
+    const distinct = new Set(changes.map((change) => change.key)).size === changes.length
+    const run = async ({ key, after }: Change<VirtualService, ServiceId>, index: number): Promise<void> => {
+      if (after === null) this.#remove(key)
+      else outcomes[index] = await this.#put(key, after)
+    }
+    if (!distinct) {
+      for (const [index, change] of changes.entries()) await run(change, index)
+      return outcomes
+    }
+    // A removal is done when `run` returns; what is added goes on side by side.
+    const removals = changes.map((change, index) => (change.after === null ? run(change, index) : undefined))
+    await Promise.all(changes.map((change, index) => removals[index] ?? run(change, index)))
+    return outcomes
+  }
+
+  async #put(key: ServiceId, after: VirtualService): Promise<Outcome> {
+    if (this.#closed) return { ok: false, error: refused(`service ${key}: the userspace plane is closing`) }
+    const error = unsupported(after)
+    if (error !== null) return { ok: false, error }
+    const held = this.#services.get(key)
+    if (held !== undefined && sameEndpoint(held.spec, after)) {
+      held.update(after)
+      return { ok: true }
+    }
+    const { descriptors } = this.#context
+    if (!descriptors.take(1)) return { ok: false, error: descriptorsRefused(after, descriptors.limit) }
+    const service =
+      after.protocol === 'tcp' ? new TcpService(after, this.#context) : new UdpService(after, this.#context)
+    try {
+      await service.open()
+    } catch (error) {
+      descriptors.give(1)
+      return { ok: false, error: listenRefused(after, error) }
+    }
+    // The new one listens before the old one ends.
+    this.#remove(key)
+    this.#services.set(key, service)
+    return { ok: true }
+  }
+
+  #remove(key: ServiceId): void {
+    const service = this.#services.get(key)
+    if (service === undefined) return
+    this.#services.delete(key)
+    service.close()
+    this.#context.descriptors.give(1)
+  }
+}
+
+/** @example const plane = openUserspace({ timeouts: { tcp: 900, tcpfin: 120, udp: 300 }, log }) */
+export const openUserspace = (options: UserspaceOptions = {}): UserspacePlane => new UserspacePlane(options)
+
+const sameEndpoint = (a: VirtualService, b: VirtualService): boolean =>
+  a.address === b.address && a.port === b.port && a.protocol === b.protocol
+
+/** Some descriptors are left to the API, the store and the health checks. */
+function defaultBounds(): Bounds {
+  const limit = descriptorLimit()
+  const descriptors = limit - Math.min(1024, Math.ceil(limit / 8))
+  return { descriptors, flows: Math.floor(descriptors / 2), templates: 65_536 }
+}
+
+function complaints(clock: () => number, log: PlaneLog | undefined): Context['complain'] {
+  let last = -Infinity
+  let suppressed = 0
+  return (service, what) => {
+    if (log === undefined) return
+    const now = clock()
+    if (now - last < quietMs) {
+      suppressed++
+      return
+    }
+    log.warn({ service, suppressed }, what)
+    last = now
+    suppressed = 0
+  }
+}
