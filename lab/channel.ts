@@ -60,23 +60,20 @@ export function remote<T extends Methods>(channel: Channel): T {
     for (const { reject } of waiting.values()) reject(new Error(reason))
     waiting.clear()
   })
-  return new Proxy<Methods>(
-    {},
-    {
-      get(_, method: string) {
-        // Whoever awaits the proxy asks whether it is a promise.
-        if (method === 'then') return undefined
-        return (...args: never[]) =>
-          new Promise((resolve, reject) => {
-            if (closed !== null) {
-              reject(new Error(closed))
-              return
-            }
-            const id = next++
-            waiting.set(id, { resolve, reject })
-            channel.send({ id, method, args } satisfies Call)
-          })
-      },
+  return new Proxy({} as T, {
+    get(_, method: string) {
+      // Whoever awaits the proxy asks whether it is a promise.
+      if (method === 'then') return undefined
+      return (...args: never[]) =>
+        new Promise((resolve, reject) => {
+          if (closed !== null) {
+            reject(new Error(closed))
+            return
+          }
+          const id = next++
+          waiting.set(id, { resolve, reject })
+          channel.send({ id, method, args } satisfies Call)
+        })
     },
-  )
+  })
 }
