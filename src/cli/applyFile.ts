@@ -1,4 +1,3 @@
-import { readConfigFile } from '../sources/file/file.ts'
 import type { ConfiguredService } from '../control/control.ts'
 import type { BackendOptions } from '../model/backend.ts'
 import { Refusal } from '../model/refusal.ts'
@@ -34,6 +33,8 @@ export async function planFile(rest: Rest, file: string, prune: boolean): Promis
 }
 
 async function readWanted(file: string): Promise<readonly ConfiguredService[]> {
+  // Parsers of three formats: only where a file is read.
+  const { readConfigFile } = await import('../sources/file/file.ts')
   const result = await readConfigFile(file)
   if (!result.ok) throw new CommandError(exit.data, result.errors.join('\n'))
   return result.services

@@ -196,7 +196,11 @@ class Stage {
     const service = await readRow(this.#rest, '0')
     for (const { id, status, reason } of service.backends) {
       if (this.#known.get(id) !== status && this.#known.has(id)) {
-        this.#tell(`${id} is ${status}${reason === '' ? '' : ` (${reason})`}`)
+        this.#tell(
+          reason.startsWith(status)
+            ? `${id} is ${reason}`
+            : `${id} is ${status}${reason === '' ? '' : `, ${reason}`}`,
+        )
       }
       this.#known.set(id, status)
     }

@@ -44,6 +44,28 @@ export function manualMarkdown(name: string, summary: string, command: Command):
   return lines.join('\n')
 }
 
+/** All pages, for docs/cli.md. */
+export async function reference(commands: Readonly<Record<string, Entry>>): Promise<string> {
+  const pages = Object.entries(commands).map(async ([name, { summary, load }]) =>
+    manualMarkdown(name, summary, await load()),
+  )
+  return `${[referenceHead, ...(await Promise.all(pages))].join('\n').trimEnd()}\n`
+}
+
+const referenceHead = `# The command line
+
+The pages that \`torb COMMAND --help\` shows, made from the same source (\`vitest -u\` writes this file anew).
+
+Flags follow the syntax of Go's package flag, as GORB's do: one or two dashes, the value behind a blank or an equals sign
+(\`-l :4672\`, \`--listen=:4672\`), booleans alone or as \`-f=true\`, \`--\` ends them. Flags may stand behind operands. An unknown
+flag or command is refused in one sentence with the nearest known one.
+
+Exit codes are the same everywhere, above 2 as in sysexits.h: 0 done; 1 what was asked for is not so, or the API refused; 64 a
+flag, an operand or a command is wrong; 65 a file has a mistake; 66 a file is not there; 69 no Torb answers, or an address
+cannot be had; 73 a file could not be written. What went wrong is one sentence on standard error. A command ended by a second
+Ctrl-C exits with 130.
+`
+
 /** What `torb` and `torb --help` show. */
 export function overview(commands: Readonly<Record<string, Entry>>, version: string): string {
   const longest = Math.max(...Object.keys(commands).map((name) => name.length))

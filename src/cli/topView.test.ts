@@ -1,0 +1,231 @@
+import { describe, expect, it } from 'vitest'
+import {
+  connectionRates,
+  rowOf,
+  type BackendRow,
+  type ServiceRow,
+  type WireServiceInFull,
+} from './inventory.ts'
+import { renderDemo } from './demoView.ts'
+import { eventLine, renderTop, sorted } from './topView.ts'
+
+const backend = (id: string, fields: Partial<BackendRow> = {}): BackendRow => ({
+  id,
+  address: `10.0.1.${id}:80`,
+  status: 'Up',
+  reason: '',
+  weight: 100,
+  effectiveWeight: 100,
+  health: 1,
+  active: 0,
+  connections: 0,
+  ...fields,
+})
+
+const service = (
+  id: string,
+  backends: readonly BackendRow[],
+  fields: Partial<ServiceRow> = {},
+): ServiceRow => ({
+  id,
+  address: 'tcp 10.0.0.1:80',
+  scheduler: 'rr',
+  plane: 'userspace',
+  health: 1,
+  trouble: '',
+  connections: 0,
+  backends,
+  ...fields,
+})
+
+const down = { status: 'Down', reason: 'Down: connection refused', effectiveWeight: 0, health: 0.5 } as const
+const services = [
+  service('web', [backend('1', { active: 3 }), backend('2', down)], { health: 0.75 }),
+  service('db', [backend('1', { active: 1 })], { trouble: 'failing: address in use' }),
+]
+const rates = new Map([
+  ['web', 2],
+  ['web/1', 2],
+  ['web/2', 0],
+  ['db', 5.25],
+  ['db/1', 5.25],
+])
+
+it('shows services, backends and events', () => {
+  const events = [
+    { at: 0, type: 'backend-down', service: 'web', backend: '2', reason: 'connection refused' } as const,
+  ]
+  const lines = renderTop(
+    { where: 'http://127.0.0.1:4672', services, rates, order: 'conns', events },
+    24,
+    false,
+  )
+  expect(lines.join('\n')).toMatchInlineSnapshot(`
+    "torb top  http://127.0.0.1:4672  2 services, 2 of 3 backends Up
+    by conns   keys: n name, c conns, a active, h health, w weight, q ends
+
+    SERVICE  ADDRESS          SCHEDULER  STATUS     WEIGHT  HEALTH  ACTIVE  CONNS/S  REASON
+    db       tcp 10.0.0.1:80  rr         userspace            1.00       1      5.3  failing: address in use
+      1        10.0.1.1:80               Up            100    1.00       1      5.3
+    web      tcp 10.0.0.1:80  rr         userspace            0.75       3      2.0
+      1        10.0.1.1:80               Up            100    1.00       3      2.0
+      2        10.0.1.2:80               Down        0/100    0.50       0      0.0  Down: connection refused
+
+    00:00:00 backend-down service=web backend=2 reason=connection refused"
+  `)
+})
+
+it('cuts the table where the terminal is low, never the events', () => {
+  const many = Array.from({ length: 50 }, (_, i) => service(`s${i}`, []))
+  const events = [{ at: 0, type: 'ready', plane: 'userspace' } as const]
+  const lines = renderTop({ where: '', services: many, rates, order: 'name', events }, 12, false)
+  expect(lines).toHaveLength(12)
+  expect(lines.at(-1)).toBe('00:00:00 ready plane=userspace')
+  expect(lines.at(-3)).toBe('… 45 more lines')
+})
+
+describe('the order', () => {
+  it.each([
+    ['name', ['db: 1', 'web: 1 2']],
+    ['conns', ['db: 1', 'web: 1 2']],
+    ['active', ['web: 1 2', 'db: 1']],
+    ['health', ['web: 2 1', 'db: 1']],
+    ['weight', ['db: 1', 'web: 1 2']],
+  ] as const)('by %s', (order, expected) => {
+    const found = sorted(services, rates, order)
+    expect(found.map(({ id, backends }) => `${id}: ${backends.map((each) => each.id).join(' ')}`)).toEqual(
+      expected,
+    )
+  })
+})
+
+it('keeps the terminal from what names may hold', () => {
+  expect(eventLine({ at: 0, type: 'service-created', service: 'a\u001b[2J', source: 'rest' })).toBe(
+    '00:00:00 service-created service=a·[2J source=rest',
+  )
+})
+
+it('counts connections a second, and a counter that began anew from 0', () => {
+  const before = [
+    service('a', [backend('1', { connections: 10 }), backend('2', { connections: 50 })], { connections: 60 }),
+  ]
+  const after = [
+    service(
+      'a',
+      [backend('1', { connections: 14 }), backend('2', { connections: 8 }), backend('3', { connections: 9 })],
+      {
+        connections: 66,
+      },
+    ),
+  ]
+  expect([...connectionRates(before, after, 2)]).toEqual([
+    ['a', 3],
+    ['a/1', 2],
+    ['a/2', 4],
+    ['a/3', 0],
+  ])
+})
+
+it('reads what the API answers', () => {
+  const statistics = {
+    connections: 7,
+    packets_in: 0,
+    packets_out: 0,
+    bytes_in: 0,
+    bytes_out: 0,
+    active: 2,
+    inactive: 0,
+    errors: 0,
+  }
+  const answer: WireServiceInFull = {
+    id: 'v6',
+    options: {
+      host: '',
+      port: 443,
+      protocol: 'tcp',
+      method: 'lc',
+      flags: '',
+      persistent: false,
+      fallback: 'fb-default',
+    },
+    health: 0.5,
+    backends: [
+      {
+        id: 'a',
+        options: {
+          host: 'a.example',
+          port: 8443,
+          weight: 62,
+          max_weight: 100,
+          method: 'nat',
+          pulse: { type: 'tcp', interval: '1m', args: null },
+        },
+        metrics: { status: 1, health: 0.62, uptime: 0 },
+        reason: 'Down: refused',
+        owner: 'rest',
+        overridden: false,
+        draining: false,
+        address: '2001:db8::2',
+        statistics,
+      },
+    ],
+    backends_count: 1,
+    fallback: 'fb-default',
+    owner: 'rest',
+    plane: 'userspace',
+    address: '2001:db8::1',
+    reconcile: { state: 'failing', message: 'no', since: '2026-01-01T00:00:00.000Z' },
+    statistics: null,
+  }
+  expect(rowOf(answer)).toEqual({
+    id: 'v6',
+    address: 'tcp [2001:db8::1]:443',
+    scheduler: 'lc',
+    plane: 'userspace',
+    health: 0.5,
+    trouble: 'failing: no',
+    connections: 0,
+    backends: [
+      {
+        id: 'a',
+        address: '[2001:db8::2]:8443',
+        status: 'Down',
+        reason: 'Down: refused',
+        weight: 100,
+        effectiveWeight: 62,
+        health: 0.62,
+        active: 2,
+        connections: 7,
+      },
+    ],
+  })
+})
+
+it('shows the demonstration', () => {
+  const state = {
+    secondsLeft: 12,
+    requestRate: 20,
+    responseRate: 19.5,
+    requests: 400,
+    failed: 1,
+    service: services[0]!,
+    handled: new Map([
+      ['1', 150],
+      ['2', 50],
+    ]),
+    story: ['   7.0 s  server2 is stopped'],
+  }
+  expect(renderDemo(state, 60, false).join('\n')).toMatchInlineSnapshot(`
+    "torb demo  12 s left
+
+    load      20.0 requests/s, 19.5 answered/s, 400 so far, 1 failed
+    service   tcp 10.0.0.1:80  rr  plane userspace  health 0.75
+
+    BACKEND  ADDRESS      STATUS  WEIGHT  HEALTH  ANSWERED  SHARE                      REASON
+    1        10.0.1.1:80  Up         100    1.00       150  ███████████████      75 %
+    2        10.0.1.2:80  Down     0/100    0.50        50  █████                25 %  Down: connection refused
+
+    ────────────────────────────────────────────────────────────
+       7.0 s  server2 is stopped"
+  `)
+})
