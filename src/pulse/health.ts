@@ -29,7 +29,7 @@ export interface Thresholds {
   readonly window: number
 }
 
-export const maxWindow = 1000
+const maxWindow = 1000
 
 const unchecked: Health = Object.freeze({
   up: true,

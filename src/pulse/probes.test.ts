@@ -4,9 +4,10 @@ import { createServer as createHttpServer, type RequestListener, type Server as 
 import { createServer as createHttpsServer } from 'node:https'
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net'
 import { afterEach, describe, expect, it } from 'vitest'
-import type { CheckResult, CheckSpec, Undecided } from './check.ts'
+import type { CheckResult, CheckSpec, Pulse, Schedule, Undecided } from './check.ts'
 import { hostHeader, http } from './http.ts'
 import { none } from './none.ts'
+import { makePulse } from './pulse.ts'
 import { failure } from './reasons.ts'
 import { isItself, tcp } from './tcp.ts'
 
@@ -363,6 +364,55 @@ describe('https', () => {
   })
 })
 
+describe('a pulse over real sockets', () => {
+  const schedule = (check: CheckSpec): Schedule => ({
+    check,
+    intervalMs: 10,
+    fastIntervalMs: 10,
+    backoffMs: 0,
+    firstWithinMs: 10,
+  })
+
+  /** Checks one target until a result is as wanted; gives all that came. */
+  async function until(check: CheckSpec, wanted: (result: CheckResult) => boolean): Promise<CheckResult[]> {
+    const results: CheckResult[] = []
+    let pulse: Pulse<string> | undefined
+    await new Promise<void>((resolve) => {
+      pulse = makePulse<string>({
+        onResult: (_key, result) => {
+          results.push(result)
+          if (wanted(result)) resolve()
+        },
+      })
+      pulse.set('target', schedule(check))
+    })
+    pulse?.close()
+    return results
+  }
+
+  it('goes from up to down when the listener closes', async () => {
+    const server = createServer()
+    const port = await listen(server)
+    let count = 0
+    const results = await until({ kind: 'tcp', address: '127.0.0.1', port, timeoutMs: 5000 }, ({ up }) => {
+      if (++count === 3) server.close()
+      return !up
+    })
+    expect(results.slice(0, 3)).toEqual([up, up, up])
+    expect(results.at(-1)).toEqual(downBy('connection refused'))
+  })
+
+  it('gives up on a server that hangs, and closes the connection', async () => {
+    let closed = (): void => {}
+    const ended = new Promise<void>((resolve) => (closed = resolve))
+    const port = await raw((socket) => socket.on('close', closed).resume())
+    expect(await until(httpSpec(port, { timeoutMs: 50 }), () => true)).toEqual([
+      downBy('no answer within 0.05 s'),
+    ])
+    await ended
+  })
+})
+
 describe('reasons', () => {
   it.each(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM'])('%s says nothing of the target', (code) => {
     expect(failure(Object.assign(new Error('connect'), { code })).up).toBeNull()
@@ -386,7 +436,7 @@ function selfSigned(): string | null {
   const wanted =
     'req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=test -days 1 -keyout - -out -'
   try {
-    return execFileSync('openssl', wanted.split(' '), {
+    return execFileSync(program, wanted.split(' '), {
       encoding: 'utf8',
       stdio: ['ignore', 'pipe', 'ignore'],
     })
