@@ -12,7 +12,7 @@ import { defaultTimeouts, type DaemonOptions } from './model/daemon.ts'
 import type { PlaneName } from './model/names.ts'
 import type { Plane } from './planes/plane.ts'
 import { UserspacePlane } from './planes/userspace/plane.ts'
-import { readConfigFile, type ConfigFileResult } from './sources/file/file.ts'
+import type { ConfigFileResult } from './sources/file/file.ts'
 import { openStore } from './store/sqlite.ts'
 
 export const version = (
@@ -129,6 +129,8 @@ type Config = Extract<ConfigFileResult, { ok: true }>
 
 /** @throws Error with file:line:column and the line for each mistake */
 async function readConfig(file: string): Promise<Config> {
+  // The parsers are only loaded by those who have a file.
+  const { readConfigFile } = await import('./sources/file/file.ts')
   const result = await readConfigFile(file)
   if (result.ok) return result
   throw new Error(result.errors.join('\n'))

@@ -40,7 +40,7 @@ export const handsOn: Show = {
         weight: 100,
         pulse: { type: 'tcp', interval: '1s' },
       })
-      const work = () => request(`http://127.0.0.1:${port}/doWork`)
+      const work = () => request(`http://127.0.0.1:${port}/doWork`, 'GET', undefined, false)
       for (let i = 0; i < 12; i++) {
         const { status, body } = await work()
         if (status !== 200 || body !== `Response sent after ${workMs} ms\n`)
@@ -48,6 +48,9 @@ export const handsOn: Show = {
       }
       const share = (server: { readonly lines: readonly string[] }) =>
         server.lines.filter((line) => /sent|answered/i.test(line)).length
+      await waitFor('twelve lines of the servers', () =>
+        Promise.resolve(share(server1) + share(server2) >= 12),
+      )
       const [first, second] = [share(server1), share(server2)]
       if (first !== 6 || second !== 6) throw new Error(`12 requests went ${first}/${second}, expected 6/6`)
 

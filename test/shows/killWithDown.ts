@@ -15,6 +15,7 @@ export const killWithDown: Show = {
     const [vip, port] = [await freePort(), await freePort()]
     const data = await mkdtemp(join(tmpdir(), 'torb-down-'))
     const healthy = await LineServer.listen('healthy', '127.0.3.1', port)
+    const trap = await LineServer.listen('trap', '127.0.3.2', port)
     let requests = 0
     let first = 0
     try {
@@ -23,13 +24,12 @@ export const killWithDown: Show = {
         const put = (path: string, body: object) => daemon.api('PUT', path, body)
         await put('/service/s', { host: '127.0.0.1', port: vip, method: 'rr' })
         await put('/service/s/healthy', { host: '127.0.3.1', port, pulse: { interval: '1s' } })
-        // Answers TCP, and so is never retried elsewhere, but fails its check: only stored health keeps clients away.
-        await put('/service/s/down', { host: '127.0.3.2', port, pulse: { type: 'tcp', interval: '1s' } })
+        // Takes connections, so that nobody is sent elsewhere, but fails its check: only stored health keeps clients away.
+        await put('/service/s/down', { host: '127.0.3.2', port, pulse: { type: 'http', interval: '1s' } })
         await down(daemon)
         await daemon.end('SIGKILL')
       }
-      const trap = await LineServer.listen('trap', '127.0.3.2', port)
-      try {
+      {
         for (let round = 0; round < rounds; round++) {
           await using daemon = await startDaemon({ data })
           const { body } = await daemon.api('GET', '/service/s/down')
@@ -37,14 +37,16 @@ export const killWithDown: Show = {
           if (round === 0) first = weight
           if (round === 0 && (status !== 1 || weight !== 0))
             throw new Error(`after restart status ${status}, weight ${weight}`)
-          for (let i = 0; i < 20; i++, requests++) await converse('127.0.0.1', vip, 3)
+          for (let i = 0; i < 20; i++, requests++) {
+            const name = await converse('127.0.0.1', vip, 3)
+            if (name !== 'healthy') throw new Error(`restart ${round}: connection ${i} went to ${name}`)
+          }
           await daemon.end('SIGKILL')
         }
-      } finally {
-        await trap.close()
       }
     } finally {
       await healthy.close()
+      await trap.close()
       await rm(data, { recursive: true, force: true })
     }
     return {
