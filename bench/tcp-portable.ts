@@ -1,0 +1,228 @@
+/**
+ * CPU of TCP proxies per connection, per message and per MB, side by side: the userspace plane on the portable transport,
+ * HAProxy and nginx stream where they are installed. Load and backend are processes of their own.
+ *
+ *     node bench/tcp-portable.ts [ROUNDS]
+ */
+import { fork, spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { connect, createServer, type AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import type { Destination, VirtualService } from '../src/planes/plane.ts'
+import { openUserspace } from '../src/planes/userspace/plane.ts'
+
+const requestSize = 64
+const bulk = Buffer.alloc(64 * 1024)
+
+/** Answers each request of 64 bytes with as many bytes as its first four say. */
+async function backend(): Promise<void> {
+  const server = createServer({ noDelay: true }, (socket) => {
+    let held: Buffer = Buffer.alloc(0)
+    socket.on('error', () => {})
+    socket.on('data', (chunk: Buffer) => {
+      held = held.length === 0 ? chunk : Buffer.concat([held, chunk])
+      for (; held.length >= requestSize; held = held.subarray(requestSize)) {
+        for (let left = held.readUInt32BE(0); left > 0; left -= bulk.length)
+          socket.write(bulk.subarray(0, Math.min(left, bulk.length)))
+      }
+    })
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  process.send?.((server.address() as AddressInfo).port)
+}
+
+async function torb(port: number, to: number): Promise<void> {
+  const plane = openUserspace()
+  const destination: Destination = {
+    id: 'b',
+    address: '127.0.0.1',
+    port: to,
+    weight: 1,
+    maxWeight: 1,
+    forwarding: 'nat',
+    tunnel: null,
+    maxConnections: 0,
+    upperThreshold: 0,
+    lowerThreshold: 0,
+  }
+  const service: VirtualService = {
+    id: 'bench',
+    address: '127.0.0.1',
+    port,
+    protocol: 'tcp',
+    fwmark: 0,
+    family: 4,
+    scheduler: 'rr',
+    flags: 0,
+    persistence: null,
+    proxyProtocol: false,
+    attach: null,
+    destinations: [destination],
+  }
+  const [outcome] = await plane.apply([{ key: service.id, before: null, after: service }])
+  if (outcome?.ok !== true) throw outcome?.error ?? new Error('no outcome')
+}
+
+/** One connection: so many requests, each for so many bytes, one after the other. */
+function converse(port: number, requests: number, bytes: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const request = Buffer.alloc(requestSize)
+    request.writeUInt32BE(bytes)
+    const socket = connect({ port, host: '127.0.0.1', noDelay: true })
+    let received = 0
+    let left = requests
+    socket.on('error', reject)
+    socket.on('close', () => resolve())
+    socket.on('data', (chunk) => {
+      received += chunk.length
+      if (received < bytes) return
+      received = 0
+      if (--left === 0) socket.end()
+      else socket.write(request)
+    })
+    socket.write(request)
+  })
+}
+
+interface Load {
+  readonly unit: string
+  readonly clients: number
+  readonly connections: number
+  readonly requests: number
+  readonly bytes: number
+  /** How many units one connection is. */
+  readonly units: number
+}
+
+const loads: readonly Load[] = [
+  { unit: 'connection', clients: 32, connections: 6400, requests: 1, bytes: 100, units: 1 },
+  { unit: 'message', clients: 64, connections: 64, requests: 1000, bytes: 100, units: 1000 },
+  { unit: 'MB', clients: 4, connections: 8, requests: 100, bytes: 1 << 20, units: 100 },
+]
+
+async function run(port: number, { clients, connections, requests, bytes }: Load): Promise<void> {
+  const each = Math.ceil(connections / clients)
+  const client = async (): Promise<void> => {
+    for (let i = 0; i < each; i++) await converse(port, requests, bytes)
+  }
+  await Promise.all(Array.from({ length: clients }, client))
+}
+
+/** User and system time of a process in microseconds (proc(5): /proc/pid/stat, fields 14 and 15, hundredths of a second). */
+function cpuOf(pid: number): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? []
+  return (Number(fields[11]) + Number(fields[12])) * 10_000
+}
+
+const haproxyConfiguration = (port: number, to: number): string => `global
+  nbthread 1
+defaults
+  mode tcp
+  timeout connect 3s
+  timeout client 1h
+  timeout server 1h
+listen bench
+  bind 127.0.0.1:${port}
+  server b 127.0.0.1:${to}
+`
+
+const streamModule = '/usr/lib/nginx/modules/ngx_stream_module.so'
+const nginxConfiguration = (
+  port: number,
+  to: number,
+  directory: string,
+): string => `load_module ${streamModule};
+daemon off; master_process off; pid ${directory}/pid; error_log ${directory}/log;
+events { worker_connections 4096; }
+stream { server { listen 127.0.0.1:${port}; proxy_pass 127.0.0.1:${to}; } }
+`
+
+const self = fileURLToPath(import.meta.url)
+
+async function forked(...args: string[]): Promise<{ child: ChildProcess; port: number }> {
+  const child = fork(self, args)
+  const [port] = (await once(child, 'message')) as [number]
+  return { child, port }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  await once(server, 'close')
+  return port
+}
+
+async function answers(port: number): Promise<void> {
+  for (let tries = 0; tries < 200; tries++) {
+    try {
+      return await converse(port, 1, 1)
+    } catch {
+      await new Promise((resolve) => setTimeout(resolve, 20))
+    }
+  }
+  throw new Error(`nothing answers on port ${port}`)
+}
+
+async function main(rounds: number): Promise<void> {
+  const directory = mkdtempSync(join(tmpdir(), 'torb-bench-'))
+  const { child: server, port: to } = await forked('backend')
+  const configured = (name: string, text: string): string => {
+    const file = join(directory, name)
+    writeFileSync(file, text)
+    return file
+  }
+  const proxies: Record<string, (port: number) => ChildProcess> = {
+    torb: (port) => fork(self, ['torb', String(port), String(to)]),
+    ...(existsSync('/usr/sbin/haproxy') && {
+      haproxy: (port: number) =>
+        spawn('/usr/sbin/haproxy', ['-db', '-f', configured('haproxy', haproxyConfiguration(port, to))]),
+    }),
+    ...(existsSync(streamModule) && {
+      'nginx stream': (port: number) =>
+        spawn('/usr/sbin/nginx', ['-c', configured('nginx', nginxConfiguration(port, to, directory))]),
+    }),
+  }
+  const least: Record<string, number[]> = {}
+  try {
+    for (let round = 0; round < rounds; round++) {
+      for (const [name, start] of Object.entries(proxies)) {
+        const port = await freePort()
+        const proxy = start(port)
+        await answers(port)
+        for (const [index, load] of loads.entries()) {
+          // Once at a quarter first: compiled code, grown buffers.
+          await run(port, { ...load, connections: Math.max(load.clients, load.connections / 4) })
+          const before = cpuOf(proxy.pid ?? 0)
+          await run(port, load)
+          const cost = (cpuOf(proxy.pid ?? 0) - before) / load.connections / load.units
+          const costs = (least[name] ??= [])
+          costs[index] = Math.min(costs[index] ?? Infinity, cost)
+        }
+        proxy.kill()
+        await once(proxy, 'exit')
+      }
+    }
+  } finally {
+    server.kill()
+    rmSync(directory, { recursive: true })
+  }
+  console.log(`CPU microseconds, least of ${rounds} rounds`)
+  console.table(
+    Object.fromEntries(
+      Object.entries(least).map(([name, costs]) => [
+        name,
+        Object.fromEntries(loads.map(({ unit }, index) => [`per ${unit}`, Number(costs[index]?.toFixed(1))])),
+      ]),
+    ),
+  )
+}
+
+const [role, first, second] = process.argv.slice(2)
+if (role === 'backend') await backend()
+else if (role === 'torb') await torb(Number(first), Number(second))
+else await main(Number(role ?? 3))
