@@ -1,4 +1,3 @@
-import { z } from 'zod'
 import type { Family } from '../model/address.ts'
 import { endpointText, familyOf } from '../model/address.ts'
 import type { BackendOptions } from '../model/backend.ts'
@@ -87,15 +86,22 @@ const encodeService = ({ owner, options, address }: ServiceRecord): string =>
 const encodeBackend = ({ options, address, override, drainUntil, order }: BackendRecord): string =>
   JSON.stringify({ options, address, override, drainUntil, order })
 
-// The options were validated before they were stored and the store guards its bytes; only the frame is checked here.
-const frame = { options: z.looseObject({}), address: z.string() }
-const serviceFrame = z.looseObject({ ...frame, owner: z.enum(['rest', 'file']) })
-const backendFrame = z.looseObject({
-  ...frame,
-  override: z.number().nullable(),
-  drainUntil: z.number(),
-  order: z.number(),
-})
+// The options were validated before they were stored and the store guards its bytes; only the frame is checked here, by
+// hand: it is read 100,000 times at a start.
+const isServiceFrame = (row: Partial<Record<string, unknown>>): boolean =>
+  isObject(row['options']) &&
+  typeof row['address'] === 'string' &&
+  (row['owner'] === 'rest' || row['owner'] === 'file')
+const isBackendFrame = (row: Partial<Record<string, unknown>>): boolean =>
+  isObject(row['options']) &&
+  typeof row['address'] === 'string' &&
+  (row['override'] === null || typeof row['override'] === 'number') &&
+  typeof row['drainUntil'] === 'number' &&
+  typeof row['order'] === 'number'
+const isKey = (key: unknown): boolean =>
+  Array.isArray(key) && key.length === 2 && typeof key[0] === 'string' && typeof key[1] === 'string'
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null
 
 /** The services of a store. @throws Error that names the row that cannot be read */
 export function decodeRecords(
@@ -105,8 +111,8 @@ export function decodeRecords(
   const lists = new Map<ServiceId, BackendRecord[]>()
   const intern = interner()
   for (const [key, value] of backends) {
-    const [service, id] = read(z.tuple([z.string(), z.string()]), key, key)
-    const stored = read(backendFrame, key, value) as unknown as Omit<BackendRecord, 'id'>
+    const [service, id] = read<[ServiceId, BackendId]>(isKey, key, key)
+    const stored = read<Omit<BackendRecord, 'id'>>(isBackendFrame, key, value)
     const list = lists.get(service) ?? []
     lists.set(service, list)
     list.push({
@@ -118,7 +124,7 @@ export function decodeRecords(
   }
   const records = new Map<ServiceId, ServiceRecord>()
   for (const [id, value] of services) {
-    const stored = read(serviceFrame, id, value) as unknown as Omit<ServiceRecord, 'id' | 'backends'>
+    const stored = read<Omit<ServiceRecord, 'id' | 'backends'>>(isServiceFrame, id, value)
     const list = (lists.get(id) ?? []).sort((a, b) => a.order - b.order)
     records.set(id, {
       id,
@@ -131,14 +137,15 @@ export function decodeRecords(
   return records
 }
 
-function read<T>(schema: z.ZodType<T>, key: string, text: string): T {
+function read<T>(isFrame: (row: Partial<Record<string, unknown>>) => boolean, key: string, text: string): T {
+  let cause: unknown
   try {
-    return schema.parse(JSON.parse(text))
+    const row: unknown = JSON.parse(text)
+    if (isObject(row) && isFrame(row)) return row as T
   } catch (error) {
-    throw new Error(`the stored object ${key} cannot be read; bring back a backup with torb restore`, {
-      cause: error,
-    })
+    cause = error
   }
+  throw new Error(`the stored object ${key} cannot be read; bring back a backup with torb restore`, { cause })
 }
 
 /** Equal texts and pulses are kept once: 100,000 backends share few of them. */
@@ -157,7 +164,7 @@ function interner(): { text(value: string): string; options(value: BackendOption
       const key = JSON.stringify(value.pulse)
       const pulse = pulses.get(key) ?? value.pulse
       pulses.set(key, pulse)
-      return { ...value, host: text(value.host), method: value.method, pulse }
+      return { ...value, host: text(value.host), pulse }
     },
   }
 }
