@@ -28,6 +28,19 @@ async function receive(socket: Socket): Promise<string> {
   return hash.digest('hex')
 }
 
+/** Sends more than the kernel's buffers on the way hold, in chunks that the relay reads one by one, and tells their hash. */
+async function trickle(socket: Socket): Promise<string> {
+  const hash = createHash('sha256')
+  for (let i = 0; i < 8000; i++) {
+    const chunk = randomBytes(randomInt(1000, 3000))
+    hash.update(chunk)
+    if (!socket.write(chunk)) await once(socket, 'drain')
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  socket.end()
+  return hash.digest('hex')
+}
+
 async function proxyTo(server: Server): Promise<Listener> {
   const { port } = server.address() as AddressInfo
   return await listenTcp('127.0.0.1', 0, {
@@ -83,6 +96,19 @@ describe('the portable TCP relay', () => {
         }
       }),
     )
+    listener.close()
+    server.close()
+  }, 60_000)
+
+  it('a small chunk that waits for a late reader is not overwritten by those after it', async () => {
+    let sent: Promise<string> | undefined
+    const server = createServer((socket) => (sent = trickle(socket))).listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const listener = await proxyTo(server)
+    const client = connect({ port: listener.port, host: '127.0.0.1' }).pause()
+    await once(client, 'connect')
+    await new Promise((resolve) => setTimeout(resolve, 500))
+    expect(await receive(client)).toBe(await sent)
     listener.close()
     server.close()
   }, 60_000)
