@@ -1,10 +1,10 @@
-import { execFile, fork, spawn, spawnSync, type ChildProcess, type SpawnOptions } from 'node:child_process'
+import { execFile, spawn, spawnSync, type ChildProcess, type SpawnOptions } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { readdirSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { remote, type Channel, type Methods } from './channel.ts'
+import type { Methods } from './channel.ts'
+import { startActor } from './process.ts'
 
 const run = promisify(execFile)
 
@@ -52,27 +52,8 @@ export class Namespace {
   }
 
   /** Starts a process in here that serves a module's `actor` export, and returns those functions. */
-  async actor<T extends Methods>(module: URL): Promise<T> {
-    const entry = fileURLToPath(new URL('actor.ts', import.meta.url))
-    const child = this.#kept(
-      fork(entry, [fileURLToPath(module)], {
-        execPath: 'ip',
-        execArgv: ['netns', 'exec', this.name, process.execPath, '--disable-warning=ExperimentalWarning'],
-        serialization: 'advanced',
-      }),
-    )
-    const channel: Channel = {
-      send: (message) => void child.send(message as object),
-      onMessage: (listener) => void child.on('message', listener),
-      onClose: (listener) =>
-        void child.once('exit', (code, signal) =>
-          listener(`the actor in ${this.name} ended (${signal ?? code})`),
-        ),
-    }
-    const [first] = (await Promise.race([once(child, 'message'), once(child, 'exit')])) as [unknown]
-    if (first !== 'ready')
-      throw new Error(`the actor ${module.pathname} did not start in ${this.name}: see above`)
-    return remote<T>(channel)
+  actor<T extends Methods>(module: URL): Promise<T> {
+    return startActor<T>(module, ['ip', 'netns', 'exec', this.name], (child) => this.#kept(child))
   }
 
   /** Ends everything that was started in here. */

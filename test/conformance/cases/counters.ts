@@ -14,7 +14,7 @@ const counted = (protocol: 'tcp' | 'udp'): Cases => ({
   },
   [`bytes are counted in each direction (${protocol})`]: async (rig) => {
     const spec = await rig.serve({ protocol })
-    // Questions and answers of different sizes could not be told apart by their sum alone; 1200 fit one packet.
+    // 1200 bytes fit one packet.
     const asked = await rig.ask(spec, { count: rig.sample, questions: 4, bytes: 1200 })
     await rig.world.settle('statistics')
     const total = await rig.counters(spec)
