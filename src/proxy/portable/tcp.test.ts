@@ -102,7 +102,9 @@ describe('the portable TCP relay', () => {
 
   it('a small chunk that waits for a late reader is not overwritten by those after it', async () => {
     let sent: Promise<string> | undefined
-    const server = createServer((socket) => (sent = trickle(socket))).listen(0, '127.0.0.1')
+    const server = createServer((socket) => {
+      sent = trickle(socket)
+    }).listen(0, '127.0.0.1')
     await once(server, 'listening')
     const listener = await proxyTo(server)
     const client = connect({ port: listener.port, host: '127.0.0.1' }).pause()
