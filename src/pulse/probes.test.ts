@@ -433,6 +433,7 @@ describe('reasons', () => {
 
 /** A key and its certificate in one PEM text, or null without openssl. */
 function selfSigned(): string | null {
+  const program = 'openssl'
   const wanted =
     'req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=test -days 1 -keyout - -out -'
   try {
