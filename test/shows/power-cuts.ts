@@ -1,0 +1,29 @@
+import { mkdtempDisposableSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { bootUml, makeDisk } from '../../lab/uml/uml.ts'
+import { crash, type CrashReport } from './crashes.ts'
+import type { StoreActor } from './storeActor.ts'
+
+/** Cuts the power of a machine that commits to a store on ext4: a User-Mode Linux kernel, ended with SIGKILL. */
+export async function powerCuts(count: number): Promise<CrashReport> {
+  using place = mkdtempDisposableSync(join(tmpdir(), 'torb-power-'))
+  const disk = join(place.path, 'disk')
+  makeDisk(disk, 64)
+  const actor = fileURLToPath(new URL('storeActor.ts', import.meta.url))
+  const setup = ['bb mkdir /run/disk', 'bb mount -t ext4 /dev/ubda /run/disk']
+  return await crash(count, '/run/disk/data', 1500, async () => {
+    const uml = await bootUml<StoreActor>({ actor, disk, setup, limitMs: 60_000 })
+    return { actor: uml.guest, kill: async () => await uml.kill() }
+  })
+}
+
+if (import.meta.main) {
+  const report = await powerCuts(Number(process.argv[2] ?? 20))
+  console.log(
+    `${report.crashes} power cuts, ${report.acknowledged} acknowledged commits, ${report.wrong.length} wrong`,
+  )
+  for (const text of report.wrong) console.log(text)
+  process.exitCode = report.wrong.length === 0 ? 0 : 1
+}
