@@ -1,0 +1,43 @@
+import type { Control } from '../../control/control.ts'
+import type { EventLog, TorbEvent } from '../../control/events.ts'
+import { labels, type Exposition } from './exposition.ts'
+
+/** Counts events by type from its creation on. */
+export class EventCounts {
+  readonly #counts = new Map<TorbEvent['type'], number>()
+  readonly #unsubscribe: () => void
+
+  constructor(log: EventLog) {
+    for (const { event } of log.since(0)) this.#count(event)
+    this.#unsubscribe = log.subscribe(({ event }) => this.#count(event))
+  }
+
+  write(out: Exposition): void {
+    out.family('torb_events_total', 'counter', 'Events by type, as in /events.')
+    for (const [type, count] of this.#counts) out.sample('torb_events_total', labels({ type }), count)
+  }
+
+  close(): void {
+    this.#unsubscribe()
+  }
+
+  #count({ type }: TorbEvent): void {
+    this.#counts.set(type, (this.#counts.get(type) ?? 0) + 1)
+  }
+}
+
+/** The planes, as the reconciler sees them. */
+export function writePlanes(out: Exposition, control: Control): void {
+  const planes = control.planes().map((plane) => ({ plane, text: labels({ plane: plane.name }) }))
+  out.family('torb_plane_services', 'gauge', 'Services that the data plane carries.')
+  for (const { plane, text } of planes) out.sample('torb_plane_services', text, plane.services)
+  out.family('torb_plane_failing_services', 'gauge', 'Services that the data plane refuses now.')
+  for (const { plane, text } of planes) out.sample('torb_plane_failing_services', text, plane.failing)
+  out.family(
+    'torb_plane_last_audit_timestamp_seconds',
+    'gauge',
+    'When all it holds was last compared, since the epoch; 0: not yet.',
+  )
+  for (const { plane, text } of planes)
+    out.sample('torb_plane_last_audit_timestamp_seconds', text, plane.auditedAt / 1000)
+}

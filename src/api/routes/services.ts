@@ -1,0 +1,163 @@
+import { Readable } from 'node:stream'
+import { z } from 'zod'
+import type { Control } from '../../control/control.ts'
+import type { ServiceId } from '../../model/names.ts'
+import { unknown } from '../../model/refusal.ts'
+import { serviceBody } from '../../model/service.ts'
+import type { ServiceCounters } from '../../planes/plane.ts'
+import { answerDone, answerJson } from '../answer.ts'
+import { responses, servicePath, writeErrors, type App } from '../describe.ts'
+import { goJson } from '../json.ts'
+import {
+  fullServiceListShape,
+  serviceListShape,
+  serviceShape,
+  wireService,
+  wireServiceInFull,
+} from '../wire.ts'
+
+const tags = ['services']
+
+export function serviceRoutes(app: App, control: Control): void {
+  app.get(
+    '/service',
+    {
+      schema: {
+        operationId: 'listServices',
+        summary: 'List the services',
+        description: 'Their ids; with `full` the services themselves with all their backends.',
+        tags,
+        querystring: z.strictObject({
+          full: z
+            .enum(['', 'true', '1'], { error: 'full takes no value' })
+            .optional()
+            .describe('whole services instead of ids'),
+        }),
+        response: responses(
+          { description: 'the services', schema: z.union([serviceListShape, fullServiceListShape]) },
+          400,
+        ),
+      },
+    },
+    async (request, reply) => {
+      if (request.query.full === undefined) return answerJson(reply, control.serviceIds())
+      const counters = await countersOf(app, control)
+      return reply
+        .header('content-type', 'application/json')
+        .send(Readable.from(servicesInFull(control, counters)))
+    },
+  )
+
+  app.get(
+    '/service/:vs',
+    {
+      schema: {
+        operationId: 'getService',
+        summary: 'Show a service',
+        tags,
+        params: servicePath,
+        response: responses({ description: 'the service', schema: serviceShape }, 400, 404),
+      },
+    },
+    async (request, reply) => {
+      const { vs } = request.params
+      const counters = await countersOf(app, control, [vs])
+      const view = control.service(vs)
+      if (view === null) throw unknown()
+      return answerJson(reply, wireService(view, counters.get(vs)))
+    },
+  )
+
+  app.put(
+    '/service/:vs',
+    {
+      schema: {
+        operationId: 'createService',
+        summary: 'Create a service',
+        description: 'Without `host` it takes the first address of the default interface.',
+        tags,
+        params: servicePath,
+        body: serviceBody,
+        response: responses({ description: 'durable, and held by the data plane' }, ...writeErrors),
+      },
+    },
+    async (request, reply) => {
+      const { vs } = request.params
+      await control.createService(vs, request.body, 'rest')
+      if (request.body.persistent === true) {
+        request.log.info(
+          { service: vs },
+          'persistent is kept and shown but pins no client to a backend: use "persistence" for that',
+        )
+      }
+      return answerDone(reply)
+    },
+  )
+
+  app.patch(
+    '/service/:vs',
+    {
+      schema: {
+        operationId: 'changeService',
+        summary: 'Change a service',
+        description:
+          'Fields given replace, fields absent stay. Host, port and protocol may be repeated but not changed.',
+        tags,
+        params: servicePath,
+        body: serviceBody,
+        response: responses({ description: 'changed' }, ...writeErrors),
+      },
+    },
+    async (request, reply) => {
+      await control.patchService(request.params.vs, request.body, 'rest')
+      return answerDone(reply)
+    },
+  )
+
+  app.delete(
+    '/service/:vs',
+    {
+      schema: {
+        operationId: 'deleteService',
+        summary: 'Delete a service and its backends',
+        tags,
+        params: servicePath,
+        response: responses({ description: 'deleted' }, ...writeErrors),
+      },
+    },
+    async (request, reply) => {
+      await control.deleteService(request.params.vs, 'rest')
+      return answerDone(reply)
+    },
+  )
+}
+
+/** Counters as far as they are to be had: an object is shown even where its plane does not answer. */
+export async function countersOf(
+  app: App,
+  control: Control,
+  ids?: readonly ServiceId[],
+): Promise<ReadonlyMap<ServiceId, ServiceCounters>> {
+  try {
+    return await control.counters(ids)
+  } catch (error) {
+    app.log.warn({ err: error }, 'the data plane gave no counters')
+    return new Map()
+  }
+}
+
+/** A JSON array, one service a piece, so that a large one neither holds up other requests nor fills memory. */
+async function* servicesInFull(
+  control: Control,
+  counters: ReadonlyMap<ServiceId, ServiceCounters>,
+): AsyncGenerator<string> {
+  let before = '[\n\t'
+  for (const id of control.serviceIds()) {
+    const view = control.service(id)
+    if (view === null) continue
+    const backends = view.backends.flatMap((backend) => control.backend(id, backend) ?? [])
+    yield before + goJson(wireServiceInFull(view, backends, counters.get(id))).replaceAll('\n', '\n\t')
+    before = ',\n\t'
+  }
+  yield before.startsWith('[') ? '[]' : '\n]'
+}
