@@ -68,6 +68,7 @@ export async function openControl(options: ControlOptions): Promise<OpenControl>
   const vitals = new Vitals({
     events,
     now,
+    log,
     maxInFlight: options.maxChecks,
     changed: (state) => reconciler.touch(state),
   })

@@ -13,6 +13,7 @@ import { BackendState, type ServiceState } from './state.ts'
 const tcpTimeoutMs = 5000
 const httpTimeoutMs = 2000
 const fastIntervalMs = 2000
+const complaintEveryMs = 10_000
 /** After a restart the first check comes within this, however long the interval. */
 const firstAfterRestartMs = 2000
 
@@ -21,7 +22,7 @@ export interface VitalsOptions {
   readonly now: () => number
   /** The weight in force of a backend of this service may have changed. */
   readonly changed: (service: ServiceState) => void
-  readonly makePulse?: typeof makePulse<BackendState>
+  readonly log: { warn(fields: object, text: string): void }
   readonly maxInFlight?: number
 }
 
@@ -34,12 +35,22 @@ export class Vitals {
   /** Backends whose stored health is out of date. */
   readonly #unsaved = new Set<BackendState>()
 
-  constructor({ events, now, changed, makePulse: make = makePulse, maxInFlight }: VitalsOptions) {
+  constructor({ events, now, changed, log, maxInFlight }: VitalsOptions) {
     this.#events = events
     this.#now = now
     this.#changed = changed
-    this.#pulse = make({
+    let quietUntil = 0
+    this.#pulse = makePulse<BackendState>({
       onResult: (backend, result) => this.#observe(backend, result),
+      // Our own shortage says nothing of the backend: its health stays as it is.
+      onUndecided: (backend, reason) => {
+        if (now() < quietUntil) return
+        quietUntil = now() + complaintEveryMs
+        log.warn(
+          { service: backend.service.id, backend: backend.id },
+          `health checks cannot be made: ${reason}`,
+        )
+      },
       ...(maxInFlight === undefined ? {} : { maxInFlight }),
     })
   }

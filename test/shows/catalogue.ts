@@ -2,6 +2,7 @@ import { churn } from './churn.ts'
 import { handsOn } from './handsOn.ts'
 import { kills } from './kills.ts'
 import { killWithDown } from './killWithDown.ts'
+import { pulses } from './pulses.ts'
 import { scale } from './scale.ts'
 import type { Show } from './show.ts'
 
@@ -11,5 +12,6 @@ export const shows: Readonly<Record<string, Show>> = {
   kills,
   'kill-with-down': killWithDown,
   churn,
+  pulses,
   scale,
 }
