@@ -1,15 +1,13 @@
 /**
- * CPU of TCP proxies per connection, per message and per MB, side by side: the userspace plane on the portable transport,
- * HAProxy and nginx stream where they are installed. Load and backend are processes of their own.
+ * CPU of the userspace plane alone, without the daemon, per connection, per message and per MB: to compare what carries the
+ * bytes. Load and backend are processes of their own. The peers' figures: bench/tcp.ts.
  *
  *     node bench/tcp-portable.ts [ROUNDS]
  */
-import { fork, spawn, type ChildProcess } from 'node:child_process'
+import { fork, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { connect, createServer, type AddressInfo } from 'node:net'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Destination, VirtualService } from '../src/planes/plane.ts'
 import { openUserspace } from '../src/planes/userspace/plane.ts'
@@ -34,7 +32,7 @@ async function backend(): Promise<void> {
   process.send?.((server.address() as AddressInfo).port)
 }
 
-async function torb(port: number, to: number): Promise<void> {
+async function proxy(port: number, to: number): Promise<void> {
   const plane = openUserspace()
   const destination: Destination = {
     id: 'b',
@@ -117,29 +115,6 @@ function cpuOf(pid: number): number {
   return (Number(fields[11]) + Number(fields[12])) * 10_000
 }
 
-const haproxyConfiguration = (port: number, to: number): string => `global
-  nbthread 1
-defaults
-  mode tcp
-  timeout connect 3s
-  timeout client 1h
-  timeout server 1h
-listen bench
-  bind 127.0.0.1:${port}
-  server b 127.0.0.1:${to}
-`
-
-const streamModule = '/usr/lib/nginx/modules/ngx_stream_module.so'
-const nginxConfiguration = (
-  port: number,
-  to: number,
-  directory: string,
-): string => `load_module ${streamModule};
-daemon off; master_process off; pid ${directory}/pid; error_log ${directory}/log;
-events { worker_connections 4096; }
-stream { server { listen 127.0.0.1:${port}; proxy_pass 127.0.0.1:${to}; } }
-`
-
 const self = fileURLToPath(import.meta.url)
 
 async function forked(...args: string[]): Promise<{ child: ChildProcess; port: number }> {
@@ -169,60 +144,33 @@ async function answers(port: number): Promise<void> {
 }
 
 async function main(rounds: number): Promise<void> {
-  const directory = mkdtempSync(join(tmpdir(), 'torb-bench-'))
   const { child: server, port: to } = await forked('backend')
-  const configured = (name: string, text: string): string => {
-    const file = join(directory, name)
-    writeFileSync(file, text)
-    return file
-  }
-  const proxies: Record<string, (port: number) => ChildProcess> = {
-    torb: (port) => fork(self, ['torb', String(port), String(to)]),
-    ...(existsSync('/usr/sbin/haproxy') && {
-      haproxy: (port: number) =>
-        spawn('/usr/sbin/haproxy', ['-db', '-f', configured('haproxy', haproxyConfiguration(port, to))]),
-    }),
-    ...(existsSync(streamModule) && {
-      'nginx stream': (port: number) =>
-        spawn('/usr/sbin/nginx', ['-c', configured('nginx', nginxConfiguration(port, to, directory))]),
-    }),
-  }
-  const least: Record<string, number[]> = {}
+  const least = loads.map(() => Infinity)
   try {
     for (let round = 0; round < rounds; round++) {
-      for (const [name, start] of Object.entries(proxies)) {
-        const port = await freePort()
-        const proxy = start(port)
-        await answers(port)
-        for (const [index, load] of loads.entries()) {
-          // Once at a quarter first: compiled code, grown buffers.
-          await run(port, { ...load, connections: Math.max(load.clients, load.connections / 4) })
-          const before = cpuOf(proxy.pid ?? 0)
-          await run(port, load)
-          const cost = (cpuOf(proxy.pid ?? 0) - before) / load.connections / load.units
-          const costs = (least[name] ??= [])
-          costs[index] = Math.min(costs[index] ?? Infinity, cost)
-        }
-        proxy.kill()
-        await once(proxy, 'exit')
+      const port = await freePort()
+      const proxy = fork(self, ['proxy', String(port), String(to)])
+      await answers(port)
+      for (const [index, load] of loads.entries()) {
+        // Once at a quarter first: compiled code, grown buffers.
+        await run(port, { ...load, connections: Math.max(load.clients, load.connections / 4) })
+        const before = cpuOf(proxy.pid ?? 0)
+        await run(port, load)
+        const cost = (cpuOf(proxy.pid ?? 0) - before) / load.connections / load.units
+        least[index] = Math.min(least[index] ?? Infinity, cost)
       }
+      proxy.kill()
+      await once(proxy, 'exit')
     }
   } finally {
     server.kill()
-    rmSync(directory, { recursive: true })
   }
-  console.log(`CPU microseconds, least of ${rounds} rounds`)
-  console.table(
-    Object.fromEntries(
-      Object.entries(least).map(([name, costs]) => [
-        name,
-        Object.fromEntries(loads.map(({ unit }, index) => [`per ${unit}`, Number(costs[index]?.toFixed(1))])),
-      ]),
-    ),
-  )
+  for (const [index, { unit }] of loads.entries()) {
+    console.log(`${least[index]?.toFixed(1)} CPU µs per ${unit} (least of ${rounds} rounds)`)
+  }
 }
 
 const [role, first, second] = process.argv.slice(2)
 if (role === 'backend') await backend()
-else if (role === 'torb') await torb(Number(first), Number(second))
+else if (role === 'proxy') await proxy(Number(first), Number(second))
 else await main(Number(role ?? 3))
