@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import { chmodSync, existsSync, rmSync, writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
+import { installUml } from './uml/install.ts'
 
 /** A Debian package that tests or benches run, and what it is for. */
 interface LabPackage {
@@ -44,7 +45,10 @@ export function missingPackages(packages: readonly LabPackage[]): LabPackage[] {
  * @returns the packages that it installed
  * @throws Error with the cure where this is not Debian, not root, or apt-get fails
  */
-export function installPackages(packages: readonly LabPackage[]): readonly LabPackage[] {
+export function installPackages(
+  packages: readonly LabPackage[],
+  isRoot = process.getuid?.() === 0,
+): readonly LabPackage[] {
   const names = packages.map(({ name }) => name).join(' ')
   if (!existsSync('/usr/bin/dpkg-query') || !existsSync('/usr/bin/apt-get')) {
     throw new Error(
@@ -54,7 +58,7 @@ export function installPackages(packages: readonly LabPackage[]): readonly LabPa
   const missing = missingPackages(packages)
   if (missing.length === 0) return []
   const wanted = missing.map(({ name }) => name)
-  if (process.getuid?.() !== 0) {
+  if (!isRoot) {
     throw new Error(`installing ${wanted.join(' ')} needs root: run "sudo npm run lab"`)
   }
   withoutServiceStarts(() => {
@@ -93,21 +97,29 @@ function withoutServiceStarts(install: () => void): void {
   }
 }
 
-if (import.meta.main) {
+function main(): void {
   const { values } = parseArgs({ options: { list: { type: 'boolean', default: false } } })
   if (values.list) {
     for (const { name, reason } of labPackages) console.log(`${name.padEnd(22)} ${reason}`)
-  } else {
-    try {
-      const installed = installPackages(labPackages)
+    return
+  }
+  try {
+    const installed = installPackages(labPackages).map(({ name }) => name)
+    console.log(
+      `lab: ${installed.length === 0 ? `all ${labPackages.length} packages are there` : `installed ${installed.join(' ')}`}`,
+    )
+    if (process.arch === 'x64') {
+      installUml()
+      console.log('lab: User-Mode Linux is there')
+    } else {
       console.log(
-        installed.length === 0
-          ? `lab: all ${labPackages.length} packages are there`
-          : `lab: installed ${installed.map(({ name }) => name).join(' ')}`,
+        `lab: no User-Mode Linux, which exists for x86-64 only; what needs it is skipped on ${process.arch}`,
       )
-    } catch (error) {
-      console.error(`lab: ${(error as Error).message}`)
-      process.exitCode = 1
     }
+  } catch (error) {
+    console.error(`lab: ${(error as Error).message}`)
+    process.exitCode = 1
   }
 }
+
+if (import.meta.main) main()

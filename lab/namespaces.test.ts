@@ -1,4 +1,4 @@
-import { spawn, spawnSync } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readdirSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
@@ -109,15 +109,5 @@ describe.skipIf(missing !== null)(`namespaces${missing === null ? '' : ` (${miss
     const network = await Network.create(layout)
     network.close()
     expect(standing(pid)).toEqual([])
-  })
-})
-
-describe('the list of packages', () => {
-  it('is printed with the reasons', () => {
-    const { stdout } = spawnSync(process.execPath, [
-      fileURLToPath(new URL('install.ts', import.meta.url)),
-      '--list',
-    ])
-    expect(stdout.toString()).toMatch(/^haproxy +peer of the TCP benches$/m)
   })
 })
