@@ -98,12 +98,16 @@ function sections(name: string, summary: string, { page, flags }: Command): Sect
     { title: 'DESCRIPTION', text: page.description },
     { title: 'OPTIONS', text: [...flagList, ...commonFlags] },
     { title: 'EXAMPLES', text: page.examples },
-    { title: 'EXIT STATUS', text: page.exit.map(([code, when]) => [String(code), when] as const) },
+    { title: 'EXIT STATUS', text: exitTable(page.exit) },
     page.files === undefined ? null : { title: 'FILES', text: page.files },
     page.environment === undefined ? null : { title: 'ENVIRONMENT', text: page.environment },
     page.see === undefined ? null : { title: 'SEE ALSO', text: [page.see.join(', ')] },
   ]
   return all.filter((section) => section !== null)
+}
+
+function exitTable(exits: Command['page']['exit']): Section['text'] {
+  return exits.toSorted(([a], [b]) => a - b).map(([code, when]) => [String(code), when] as const)
 }
 
 function flagTerm(long: string, flag: Flag): string {

@@ -78,6 +78,19 @@ it('keeps working when a client in line goes away', async () => {
   expect(await fetchText(`http://${server.place}/heartbeat`)).toEqual([200, 'tick\n'])
 })
 
+it('does not wait for a client that left while its work was done, or in line with its request sent', async () => {
+  await using server = await start(30)
+  const [host = '', port = ''] = server.place.split(':')
+  for (let i = 0; i < 3; i++) {
+    const leaver = connect(Number(port), host)
+    leaver.write('GET /doWork HTTP/1.1\r\nHost: x\r\n\r\n')
+    await new Promise((resolve) => setTimeout(resolve, 10))
+    leaver.destroy()
+  }
+  expect(await fetchText(`http://${server.place}/doWork`)).toEqual([200, 'Response sent after 30 ms\n'])
+  expect(server.console).toContain('request 1: the client left before the answer')
+})
+
 it('stops without an answer', async () => {
   const console: string[] = []
   const program = workServer(

@@ -27,14 +27,16 @@ export function workServer(workMs: number, say: (line: string) => void, stop: ()
   let served: Socket | null = null
   let turn: Promise<void> = Promise.resolve()
 
-  const doWork = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+  const doWork = async (
+    request: IncomingMessage,
+    response: ServerResponse,
+    closed: Promise<unknown>,
+  ): Promise<void> => {
     const number = ++work.begun
     say(`request ${number} from ${request.socket.remoteAddress ?? 'a client that left'}: work begins`)
     await sleep(workMs)
-    await new Promise<void>((resolve) => {
-      response.once('close', resolve)
-      response.end(`Response sent after ${workMs} ms\n`)
-    })
+    response.end(`Response sent after ${workMs} ms\n`)
+    await closed
     if (!response.writableFinished) {
       say(`request ${number}: the client left before the answer`)
       return
@@ -47,8 +49,12 @@ export function workServer(workMs: number, say: (line: string) => void, stop: ()
     const path = (request.url ?? '').split('?', 1)[0]
     if (path === '/stop') stop()
     else if (path === '/heartbeat') response.end('tick\n')
-    else if (path === '/doWork') turn = turn.then(() => doWork(request, response))
-    else response.writeHead(404, { 'content-type': 'text/plain; charset=utf-8' }).end('404 page not found\n')
+    else if (path === '/doWork') {
+      // Listened to from now on: the client may leave before its turn.
+      const closed = new Promise((resolve) => response.once('close', resolve))
+      turn = turn.then(() => doWork(request, response, closed))
+    } else
+      response.writeHead(404, { 'content-type': 'text/plain; charset=utf-8' }).end('404 page not found\n')
   })
   // Go's server, which this one stands for, closes no idle connection.
   http.keepAliveTimeout = 0
@@ -56,15 +62,14 @@ export function workServer(workMs: number, say: (line: string) => void, stop: ()
   http.headersTimeout = 0
 
   const serveNext = (): void => {
-    const next = waiting.shift() ?? null
-    served = next
-    if (next === null) return
+    let next = waiting.shift()
+    while (next?.closed === true) next = waiting.shift()
+    served = next ?? null
+    if (next === undefined) return
     next.once('close', serveNext)
-    if (next.destroyed) serveNext()
-    else {
-      http.emit('connection', next)
-      next.resume()
-    }
+    if (next.destroyed) return
+    http.emit('connection', next)
+    next.resume()
   }
   const server = createServer({ pauseOnConnect: true }, (socket) => {
     if (waiting.length >= queueLimit) {

@@ -18,5 +18,5 @@ it.each(Object.entries(commands))('the page of torb %s is whole', async (name, {
   const wide = page.split('\n').filter((line) => line.length > 80 && !/^ {4}\S/.test(line))
   expect(wide).toEqual([])
   const codes = command.page.exit.map(([code]) => code)
-  expect(codes).toEqual([...new Set(codes)].toSorted((a, b) => a - b))
+  expect(new Set(codes).size).toBe(codes.length)
 })
