@@ -3,7 +3,8 @@ import { describe, expect, it } from 'vitest'
 import type { Destination, VirtualService } from '../plane.ts'
 import { Rig, until } from './rig.ts'
 
-const schedulers = ['rr', 'wrr', 'lc', 'wlc', 'sed', 'nq', 'lblc', 'lblcr', 'fo', 'ovf', 'twos'] as const
+/** Without ovf, which refuses where all have as many connections as weight, and without those that hash to one backend. */
+const schedulers = ['rr', 'wrr', 'lc', 'wlc', 'sed', 'nq', 'lblc', 'lblcr', 'fo', 'twos'] as const
 
 describe('changes under load', () => {
   it('no client fails while backends come, go and drain, and schedulers change', async () => {
