@@ -90,7 +90,7 @@ describe('the wire', () => {
 
   it('shows objects without statistics where the plane gives none', async () => {
     await withOne()
-    const { counters } = api.plane
+    const counters = api.plane.counters.bind(api.plane)
     api.plane.counters = () => Promise.reject(new Error('gone'))
     expect((await api.request('GET', '/service/0')).body).toContain('"statistics": null')
     api.plane.counters = counters
@@ -290,7 +290,7 @@ describe('refusals', () => {
   })
 
   it('of an unforeseen kind are 500 in plain words, with the cause in the log', async () => {
-    const { explain } = api.plane
+    const explain = api.plane.explain.bind(api.plane)
     api.plane.explain = () => Promise.reject(new TypeError('a secret inside'))
     expect(await problem('GET', '/explain?source=1.2.3.4&destination=10.0.0.1:80')).toBe(
       '500 Torb failed to answer this request; its log says why',
