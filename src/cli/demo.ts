@@ -7,7 +7,7 @@ import { Children, type Child } from './children.ts'
 import { defineCommand, type Io } from './command.ts'
 import { judge, type Look, type Verdict } from './demoStory.ts'
 import { renderDemo } from './demoView.ts'
-import { exit } from './exit.ts'
+import { exit, failed } from './exit.ts'
 import { readRow, type ServiceRow } from './inventory.ts'
 import { listening } from './listening.ts'
 import { Load, type Answer } from './load.ts'
@@ -55,9 +55,11 @@ export const demo = defineCommand({
   operands: { min: 0, max: 0, name: '' },
 
   async run({ flags, io }) {
+    const directory = await mkdtemp(join(tmpdir(), 'torb-demo-')).catch((error: Error) => {
+      throw failed(`no temporary directory: ${error.message}; set TMPDIR to one that can be written`, error)
+    })
     const interrupt = io.interrupt()
     const children = new Children()
-    const directory = await mkdtemp(join(tmpdir(), 'torb-demo-'))
     const stage = new Stage(io, children)
     try {
       await stage.setUp(directory, flags.seed === undefined ? Math.random : seededRandom(flags.seed))
@@ -128,11 +130,11 @@ class Stage {
     for (const [name, place] of this.#places) {
       await rest.request('PUT', `/service/0/${name}`, { ...place, method: 'nat', weight: 100, pulse })
     }
+    if (this.#io.tty) this.#screen = new Screen((text) => this.#io.out(text))
     this.#tell(`one balancer on 127.0.0.1:${port}, three servers behind it, rr`)
     this.#load = new Load(`http://127.0.0.1:${port}/doWork`, changingLoad(random), (answer) =>
       this.#onAnswer(answer),
     )
-    if (this.#io.tty) this.#screen = new Screen((text) => this.#io.out(text))
     const allUp = (look: Look): boolean =>
       look.backends.every(({ up, effectiveWeight }) => up && effectiveWeight > 0)
     while (!allUp(await this.#look(null))) await sleep(lookMs)

@@ -1,5 +1,4 @@
 import { ZodError } from 'zod'
-import { startDaemon } from '../daemon.ts'
 import { defineCommand } from './command.ts'
 import { exit, failed, usage } from './exit.ts'
 import { absentFlags, givenOptions, serveFlags } from './serveFlags.ts'
@@ -44,8 +43,10 @@ export const serve = defineCommand({
   operands: { min: 0, max: 0, name: '' },
 
   async run({ flags, io }) {
+    const options = startOptions(flags)
+    const { startDaemon } = await import('../daemon.ts')
     const interrupt = io.interrupt()
-    const daemon = await startDaemon(startOptions(flags)).catch((error: unknown) => {
+    const daemon = await startDaemon(options).catch((error: unknown) => {
       interrupt.end()
       throw failed(error instanceof Error ? error.message : String(error), error)
     })
