@@ -19,6 +19,7 @@ async function named(rig: Rig, host = '127.0.0.1'): Promise<{ destination: Desti
 }
 
 interface Client {
+  listen(heard: (text: string) => void): void
   send(text: string): void
   ask(text: string): Promise<string>
 }
@@ -30,6 +31,7 @@ async function client(rig: Rig, spec: VirtualService): Promise<Client> {
   await once(socket, 'connect')
   rig.onEnd(() => socket.close())
   return {
+    listen: (heard) => socket.on('message', (bytes) => heard(String(bytes))),
     send: (text) => socket.send(text),
     ask: async (text) => {
       socket.send(text)
@@ -116,16 +118,39 @@ describe('UDP through the userspace plane', () => {
     expect(await one.ask('z')).toBe('b1:z')
   })
 
-  it('a backend where nobody listens loses its flow, and the next datagram goes elsewhere', async () => {
+  it.each([0, flagBit.onePacket])(
+    'flags %i: what a refusing backend did not take goes to another, and nothing is lost',
+    async (flags) => {
+      await using rig = new Rig()
+      const dead = rig.destination('127.0.0.1', await freePort())
+      const dead2 = rig.destination('127.0.0.1', await freePort())
+      const b = await named(rig)
+      const spec = await rig.service([dead, dead2, b.destination], { protocol: 'udp', flags })
+      const one = await client(rig, spec)
+      expect(await one.ask('x')).toBe(`${b.destination.id}:x`)
+      expect(await one.ask('y')).toBe(`${b.destination.id}:y`)
+      const { destinations, active } = await rig.counters()
+      expect(active).toBe(1)
+      expect(destinations.get(dead.id)).toMatchObject({ active: 0 })
+      expect(destinations.get(dead.id)?.errors).toBeGreaterThan(0)
+    },
+  )
+
+  it('where all refuse, a datagram is tried on each once and then dropped', async () => {
     await using rig = new Rig()
-    const dead = rig.destination('127.0.0.1', await freePort())
-    const b = await named(rig)
-    const spec = await rig.service([dead, b.destination], { protocol: 'udp' })
+    const dead = [
+      rig.destination('127.0.0.1', await freePort()),
+      rig.destination('127.0.0.1', await freePort()),
+    ]
+    const spec = await rig.service(dead, { protocol: 'udp' })
     const one = await client(rig, spec)
     one.send('lost')
-    await until(async () => (await rig.counters()).errors === 1)
-    expect((await rig.counters()).active).toBe(0)
-    expect(await one.ask('x')).toBe(`${b.destination.id}:x`)
+    await until(async () => (await rig.counters()).errors === 3)
+    const { active, destinations } = await rig.counters()
+    expect({ active, errors: dead.map(({ id }) => destinations.get(id)?.errors) }).toEqual({
+      active: 0,
+      errors: [1, 1],
+    })
   })
 
   it('the table of flows is bounded', async () => {

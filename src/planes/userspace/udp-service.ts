@@ -1,8 +1,10 @@
 import { flagBit } from '../../model/names.ts'
-import type { Ends, UdpHandler, UdpPeer, UdpPort, UdpReceiver } from '../../proxy/transport.ts'
+import type { UdpHandler, UdpPeer, UdpPort, UdpReceiver } from '../../proxy/transport.ts'
 import { Timed } from '../../proxy/wheel.ts'
 import type { Member } from './roster.ts'
 import { Service, type Choice } from './service.ts'
+
+const none: readonly Member[] = []
 
 /**
  * Datagrams have no connection: what one client port sends makes a flow to one backend, which lasts until it is idle.
@@ -32,18 +34,29 @@ export class UdpService extends Service implements UdpReceiver {
   }
 
   datagram(bytes: Uint8Array, address: string, port: number): void {
-    if ((this.spec.flags & flagBit.onePacket) === 0) {
-      const key = `${address} ${port}`
-      const flow = this.#flows.get(key) ?? this.#begin(key, address, port)
-      flow?.forward(bytes)
+    this.forward(bytes, address, port, none)
+  }
+
+  /** Sends a datagram to its flow's backend, or to whom the scheduler chooses, those tried left out. */
+  forward(bytes: Uint8Array, address: string, port: number, tried: readonly Member[]): void {
+    const { spec } = this
+    const onePacket = (spec.flags & flagBit.onePacket) !== 0
+    const client = `${address} ${port}`
+    const held = onePacket ? undefined : this.#flows.get(client)
+    if (held !== undefined) return held.forward(bytes)
+    const choice = this.choose(
+      { remoteAddress: address, remotePort: port, localAddress: spec.address, localPort: Number(spec.port) },
+      tried,
+    )
+    if (choice === null) {
+      this.roster.rest.errors++
       return
     }
-    const choice = this.#choose(address, port)
-    if (choice === null) return
-    const key = `${address} ${port} ${choice.member.destination.id}`
+    const key = onePacket ? `${client} ${choice.member.destination.id}` : client
     const known = this.#flows.get(key)
+    // A flow is counted when it begins; with one-packet each datagram is.
     if (known !== undefined) choice.member.tally.connections++
-    const flow = known ?? this.#flow(key, choice, address, port)
+    const flow = known ?? this.#begin(key, choice, address, port, tried)
     flow?.forward(bytes)
   }
 
@@ -61,32 +74,14 @@ export class UdpService extends Service implements UdpReceiver {
     this.#flows.delete(key)
   }
 
-  #begin(key: string, address: string, port: number): Flow | null {
-    const choice = this.#choose(address, port)
-    return choice === null ? null : this.#flow(key, choice, address, port)
-  }
-
-  #choose(address: string, port: number): Choice | null {
-    const { spec } = this
-    const ends: Ends = {
-      remoteAddress: address,
-      remotePort: port,
-      localAddress: spec.address,
-      localPort: Number(spec.port),
-    }
-    const choice = this.choose(ends, [])
-    if (choice === null) this.roster.rest.errors++
-    return choice
-  }
-
-  #flow(key: string, choice: Choice, address: string, port: number): Flow | null {
+  #begin(key: string, choice: Choice, address: string, port: number, tried: readonly Member[]): Flow | null {
     const { flows, descriptors } = this.context
     if (!flows.take(1)) return this.#full()
     if (!descriptors.take(1)) {
       flows.give(1)
       return this.#full()
     }
-    const flow = new Flow(this, key, choice, address, port)
+    const flow = new Flow(this, key, choice, address, port, tried)
     this.#flows.set(key, flow)
     return flow
   }
@@ -109,6 +104,9 @@ const unreachable: ReadonlySet<string> = new Set([
   'EMFILE',
 ])
 
+/** Datagrams of one flow that are kept for another backend. */
+const unansweredLimit = 4
+
 class Flow extends Timed implements UdpHandler {
   readonly member: Member
   readonly #service: UdpService
@@ -117,10 +115,20 @@ class Flow extends Timed implements UdpHandler {
   readonly #address: string
   readonly #port: number
   readonly #peer: UdpPeer
+  readonly #tried: readonly Member[]
+  /** The first datagrams, until the backend has answered one: if it proves unreachable they go to another. */
+  #unanswered: Uint8Array[] | null = []
   #seen: number
   #open = true
 
-  constructor(service: UdpService, key: string, { member, template }: Choice, address: string, port: number) {
+  constructor(
+    service: UdpService,
+    key: string,
+    { member, template }: Choice,
+    address: string,
+    port: number,
+    tried: readonly Member[],
+  ) {
     super()
     const { transport, wheel, clock } = service.context
     this.#service = service
@@ -129,6 +137,7 @@ class Flow extends Timed implements UdpHandler {
     this.#template = template
     this.#address = address
     this.#port = port
+    this.#tried = tried
     this.#peer = transport.connectUdp(member.destination.address, member.destination.port, this)
     member.tally.connections++
     template?.opened()
@@ -140,19 +149,24 @@ class Flow extends Timed implements UdpHandler {
   forward(bytes: Uint8Array): void {
     this.#seen = this.#service.context.wheel.now
     this.member.tally.received(bytes.length)
+    if (this.#unanswered !== null && this.#unanswered.length < unansweredLimit) this.#unanswered.push(bytes)
     this.#peer.send(bytes)
   }
 
   datagram(bytes: Uint8Array): void {
     this.#seen = this.#service.context.wheel.now
     this.member.tally.returned(bytes.length)
+    this.#unanswered = null
     this.#service.answer(bytes, this.#address, this.#port)
   }
 
-  /** Where nobody listens or no way leads, the client's next datagram is scheduled anew. */
+  /** Where nobody listens or no way leads, what was not answered goes to another, and what comes is scheduled anew. */
   failed(error: Error): void {
     this.member.tally.errors++
-    if ('code' in error && unreachable.has(String(error.code))) this.end()
+    if (!('code' in error) || !unreachable.has(String(error.code))) return
+    this.end()
+    const tried = [...this.#tried, this.member]
+    for (const bytes of this.#unanswered ?? []) this.#service.forward(bytes, this.#address, this.#port, tried)
   }
 
   override dueAt(): number {
