@@ -13,6 +13,8 @@ export function connectionLimit(openFiles: number): number {
 export function boundConnections(server: Server, limit: number): void {
   /** In the order in which they fell idle, by peer: with TLS a connection has two sockets, the raw and the secure one. */
   const idle = new Map<string, Socket>()
+  /** Requests in work, several where a client pipelines. */
+  const busy = new Map<string, number>()
   let open = 0
 
   server.on('connection', (socket: Socket) => {
@@ -21,6 +23,7 @@ export function boundConnections(server: Server, limit: number): void {
     socket.once('close', () => {
       open--
       idle.delete(peer)
+      busy.delete(peer)
     })
     idle.set(peer, socket)
     if (open <= limit) return
@@ -31,8 +34,12 @@ export function boundConnections(server: Server, limit: number): void {
     const { socket } = request
     const peer = peerOf(socket)
     idle.delete(peer)
+    busy.set(peer, (busy.get(peer) ?? 0) + 1)
     response.once('close', () => {
-      if (!socket.destroyed) idle.set(peer, socket)
+      if (socket.destroyed) return
+      const left = (busy.get(peer) ?? 1) - 1
+      busy.set(peer, left)
+      if (left === 0) idle.set(peer, socket)
     })
   })
 }

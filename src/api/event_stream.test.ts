@@ -3,7 +3,7 @@ import { createServer, get, type IncomingMessage, type Server, type ServerRespon
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { EventLog, type TorbEvent } from '../control/events.ts'
 import { EventStream } from './event_stream.ts'
-import { listeningApi } from './fixture.ts'
+import { listeningApi } from '../../test/fixtures/api.ts'
 
 const startedAt = 36 * 36
 const event = (service: string): TorbEvent => ({ at: 1, type: 'service-created', service, source: 'rest' })

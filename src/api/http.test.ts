@@ -3,7 +3,7 @@ import { Agent, createServer, get, request as httpRequest } from 'node:http'
 import { connect, type Socket } from 'node:net'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { boundConnections, connectionLimit } from './connections.ts'
-import { listeningApi, testToken, type ListeningApi } from './fixture.ts'
+import { listeningApi, testToken, type ListeningApi } from '../../test/fixtures/api.ts'
 
 let rig: ListeningApi
 beforeAll(async () => {
@@ -147,6 +147,19 @@ describe('local trust of the same user', () => {
   it('lets in who runs as we do', async () => {
     await using same = await listeningApi({ local_trust: 'same-user' })
     expect((await fetch(`${same.api.url}/service`)).status).toBe(200)
+  })
+
+  it('goes by the names it was given', async () => {
+    await using named = await listeningApi({ host_names: ['LB.test'] })
+    const status = (host: string) =>
+      new Promise((resolve, reject) => {
+        const url = `${named.api.url}/service`
+        get(url, { headers: { host }, agent: false }, (response) => resolve(response.resume().statusCode)).on(
+          'error',
+          reject,
+        )
+      })
+    expect([await status('lb.test:4672'), await status('lb.test.evil.test')]).toEqual([200, 401])
   })
 
   it('none asks everybody', async () => {

@@ -1,7 +1,7 @@
 import { createConfig, lintFromString } from '@redocly/openapi-core'
 import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { injectedApi, type InjectedApi } from './fixture.ts'
+import { injectedApi, type InjectedApi } from '../../test/fixtures/api.ts'
 
 interface Operation {
   readonly operationId: string

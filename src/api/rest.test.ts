@@ -1,7 +1,7 @@
 import * as fc from 'fast-check'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { defaultWeight } from '../model/backend.ts'
-import { injectedApi, type InjectedApi } from './fixture.ts'
+import { injectedApi, type InjectedApi } from '../../test/fixtures/api.ts'
 import { backendShape, fullServiceListShape, serviceShape } from './wire.ts'
 
 let api: InjectedApi
@@ -245,6 +245,51 @@ describe('bodies', () => {
       }),
       { numRuns: 500 },
     )
+  })
+})
+
+describe('paths and queries', () => {
+  it('fuzzed: never a 5xx, and nothing created', async () => {
+    const piece = fc.oneof(
+      fc.constantFrom(
+        'service',
+        '0',
+        '1',
+        'explain',
+        'metrics',
+        'plane',
+        '..',
+        '.',
+        '',
+        '%2f',
+        '%00',
+        '%zz',
+        '%ff',
+        '__proto__',
+      ),
+      fc.webSegment(),
+    )
+    const pair = fc.tuple(
+      fc.constantFrom('full', 'drain', 'source', 'destination', 'protocol', 'x', '__proto__'),
+      fc.webQueryParameters(),
+    )
+    const target = fc
+      .tuple(fc.array(piece, { maxLength: 5 }), fc.array(pair, { maxLength: 3 }))
+      .map(
+        ([pieces, pairs]) =>
+          `/${pieces.join('/')}?${pairs.map(([name, value]) => `${name}=${value}`).join('&')}`,
+      )
+    const method = fc.constantFrom('GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'TRACE')
+    await withOne()
+    const before = api.store.dump()
+    await fc.assert(
+      fc.asyncProperty(method, target, async (method, target) => {
+        fc.pre(method !== 'DELETE' || !/^\/(\/|\.\/)*service\/[01]/.test(target))
+        expect((await api.request(method, target)).status, `${method} ${target}`).toBeLessThan(500)
+      }),
+      { numRuns: 500 },
+    )
+    expect(api.store.dump()).toEqual(before)
   })
 })
 

@@ -5,7 +5,7 @@ import { request } from 'node:https'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { listeningApi, testToken, type ListeningApi } from './fixture.ts'
+import { listeningApi, testToken, type ListeningApi } from '../../test/fixtures/api.ts'
 
 const missing = (() => {
   try {

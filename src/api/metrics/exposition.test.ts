@@ -1,6 +1,6 @@
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { injectedApi } from '../fixture.ts'
+import { injectedApi } from '../../../test/fixtures/api.ts'
 import { Exposition, labels, numeral } from './exposition.ts'
 
 /** One line of the text format: name, labels unescaped, value. */
