@@ -13,7 +13,7 @@ export interface Command<T extends FlagTable = FlagTable> {
   run(call: Call<T>): Promise<number>
 }
 
-export interface Call<T extends FlagTable = FlagTable> {
+interface Call<T extends FlagTable = FlagTable> {
   readonly flags: Values<T>
   readonly operands: readonly string[]
   readonly io: Io
@@ -35,7 +35,7 @@ export interface Io {
 }
 
 /** The parts of a manual page that the flags do not tell. */
-export interface Page {
+interface Page {
   readonly synopsis: readonly string[]
   /** Paragraphs. */
   readonly description: readonly string[]

@@ -4,7 +4,7 @@ export interface Look {
   readonly backends: readonly BackendLook[]
 }
 
-export interface BackendLook {
+interface BackendLook {
   readonly id: string
   readonly up: boolean
   readonly effectiveWeight: number

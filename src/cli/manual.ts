@@ -26,7 +26,7 @@ export function manualPage(name: string, summary: string, command: Command, widt
 }
 
 /** The same page in Markdown, for docs/cli.md. */
-export function manualMarkdown(name: string, summary: string, command: Command): string {
+function manualMarkdown(name: string, summary: string, command: Command): string {
   const lines = [`## torb ${name}`, '', sentence(summary), '']
   for (const { title, text } of sections(name, summary, command)) {
     if (title === 'NAME') continue

@@ -59,7 +59,9 @@ export const serve = defineCommand({
       io.err(`torb serve: did not end within ${closeLimitMs / 1000} s: ended now\n`)
       process.exit(exit.failed)
     }, closeLimitMs)
-    await daemon.close()
+    await daemon.close().catch((error: unknown) => {
+      throw failed(`did not end in order: ${error instanceof Error ? error.message : String(error)}`, error)
+    })
     clearTimeout(limit)
     process.off('SIGHUP', onHangup)
     interrupt.end()

@@ -1,6 +1,7 @@
 import { createServer as createHttpServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { createServer, type Server, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { canonicalAddress } from '../model/address.ts'
 
 /** As long as Linux's own queue of accepted connections at its default (net.core.somaxconn). */
 const queueLimit = 4096
@@ -33,7 +34,7 @@ export function workServer(workMs: number, say: (line: string) => void, stop: ()
     closed: Promise<unknown>,
   ): Promise<void> => {
     const number = ++work.begun
-    say(`request ${number} from ${request.socket.remoteAddress ?? 'a client that left'}: work begins`)
+    say(`request ${number} from ${clientOf(request)}: work begins`)
     await sleep(workMs)
     response.end(`Response sent after ${workMs} ms\n`)
     await closed
@@ -89,4 +90,8 @@ export function workServer(workMs: number, say: (line: string) => void, stop: ()
     await closed
   }
   return { server, work, close }
+}
+
+function clientOf({ socket: { remoteAddress } }: IncomingMessage): string {
+  return remoteAddress === undefined ? 'a client that left' : canonicalAddress(remoteAddress)
 }

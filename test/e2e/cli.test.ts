@@ -4,6 +4,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 
@@ -20,6 +21,8 @@ interface Running {
   readonly done: Promise<Result>
   /** Resolves with the first line of standard output. */
   readonly firstLine: Promise<string>
+  /** Its standard error so far. */
+  errors(): string
   kill(signal: NodeJS.Signals): void
 }
 
@@ -39,7 +42,7 @@ function start(args: readonly string[], env: Readonly<Record<string, string>> = 
       resolve({ code, out, err })
     })
   })
-  return { done, firstLine: line.promise, kill: (signal) => void child.kill(signal) }
+  return { done, firstLine: line.promise, errors: () => err, kill: (signal) => void child.kill(signal) }
 }
 
 const run = async (...args: string[]): Promise<Result> => await start(args).done
@@ -116,6 +119,56 @@ it.each(['SIGTERM', 'SIGINT'] as const)('serve ends in order on %s', async (sign
   other.kill(signal)
   const { code, out } = await other.done
   expect([code, out.split('\n').length]).toEqual([0, 2])
+})
+
+it('serve reads its file again on SIGHUP, and keeps what it has where the file has a mistake', async () => {
+  const file = join(directory, 'torb.yaml')
+  const port = await freePort()
+  const text = (method: string): string =>
+    `services: { s: { host: 127.0.0.1, port: ${port}, method: ${method} } }\n`
+  await writeFile(file, text('rr'))
+  const other = start([
+    'serve',
+    '-l',
+    '127.0.0.1:0',
+    '--data',
+    join(directory, 'data-file'),
+    '--config',
+    file,
+  ])
+  const url = /http:\/\/\S+/.exec(await other.firstLine)?.[0] ?? ''
+  const method = async (): Promise<string> =>
+    (JSON.parse((await run('services', '--api', url, '--json', 's')).out) as { options: { method: string } })
+      .options.method
+  expect(await method()).toBe('rr')
+  await writeFile(file, text('lc'))
+  other.kill('SIGHUP')
+  while ((await method()) !== 'lc') await sleep(50)
+  await writeFile(file, 'services: [')
+  other.kill('SIGHUP')
+  while (!other.errors().includes('config-refused')) await sleep(50)
+  expect(await method()).toBe('lc')
+  other.kill('SIGTERM')
+  expect((await other.done).code).toBe(0)
+})
+
+it('a second signal ends a process at once, with the status of that signal', async () => {
+  const module = JSON.stringify(fileURLToPath(new URL('../../src/cli/interrupt.ts', import.meta.url)))
+  const script = `import { listenForInterrupt } from ${module}
+    listenForInterrupt().received.then((name) => console.log(name))
+    console.log('listens')
+    setInterval(() => {}, 1000)`
+  const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  let out = ''
+  child.stdout.on('data', (data: Buffer) => {
+    out += data.toString()
+    // The first line asks for the first signal, its echo for the second.
+    child.kill('SIGINT')
+  })
+  const code = await new Promise((resolve) => child.once('close', resolve))
+  expect([code, out]).toEqual([130, 'listens\nSIGINT\n'])
 })
 
 describe('a file of services', () => {
