@@ -29,7 +29,7 @@ export interface UserspaceOptions {
 }
 
 /** Most that the plane holds at a time. */
-export interface Bounds {
+interface Bounds {
   /** File descriptors: one for a listener and for a UDP flow, two for a TCP connection. */
   readonly descriptors: number
   readonly flows: number

@@ -109,7 +109,6 @@ describe('TCP through the userspace plane', () => {
       const block = randomBytes(1 << 20)
       const blocks = 32
       const sent = createHash('sha256')
-      const before = process.memoryUsage()
       for (let i = 0; i < blocks; i++) {
         // Same bytes in another order, so that a block in the wrong place is seen.
         block.writeUInt32BE(i, 1000)
@@ -133,7 +132,6 @@ describe('TCP through the userspace plane', () => {
       to.resume()
       await once(to, 'end')
       expect(received.digest('hex')).toBe(sent.digest('hex'))
-      expect(process.memoryUsage().rss - before.rss).toBeLessThan(512 << 20)
     },
     20_000,
   )

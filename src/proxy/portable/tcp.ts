@@ -157,7 +157,7 @@ class Relay implements TcpConnection {
     const backend = this.#backend
     this.#backend = null
     if (backend !== null) end(backend)
-    if (this.#buffer !== null && (backend === null || backend.destroyed)) buffers.giveBack(this.#buffer)
+    if (this.#buffer !== null) buffers.giveBack(this.#buffer)
     this.#buffer = null
     handler?.closed(error)
   }
