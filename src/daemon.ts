@@ -75,7 +75,7 @@ export async function startDaemon(
 
     api = await startApi({ control, options, data, version, log })
     ended.defer(() => api?.close())
-    await takeOver(control, file, log, 'start')
+    await takeOver(control, flags.config, file)
     events.record({ at: Date.now(), type: 'ready', plane: defaultPlane })
     return {
       url: api.url,
@@ -88,7 +88,8 @@ export async function startDaemon(
           return
         }
         try {
-          await takeOver(control, await readConfig(flags.config), log, 'reload')
+          await takeOver(control, flags.config, await readConfig(flags.config))
+          log.info('services are those of the file; other options take effect at the next start')
         } catch (error) {
           const message = error instanceof Error ? error.message : String(error)
           control.events.record({ at: Date.now(), type: 'config-refused', file: flags.config, message })
@@ -136,26 +137,18 @@ async function readConfig(file: string): Promise<Config> {
   throw new Error(result.errors.join('\n'))
 }
 
-async function takeOver(
-  control: OpenControl,
-  file: Config | null,
-  log: Logger,
-  when: 'start' | 'reload',
-): Promise<void> {
+/** Makes the file's services those of Torb; without a file there are none of it. @throws Error with the place in the file */
+async function takeOver(control: OpenControl, path: string | undefined, file: Config | null): Promise<void> {
   const outcome = await control.replaceConfigured(file?.services ?? [])
-  if (outcome.ok) {
-    if (file !== null) {
-      control.events.record({
-        at: Date.now(),
-        type: 'config-loaded',
-        file: file.file,
-        message: `${outcome.changes} changes`,
-      })
-    }
-    if (when === 'reload') log.info('options other than services take effect at the next start')
-    return
-  }
-  throw new Error(`${file?.place(outcome.service, outcome.backend) ?? ''}: ${outcome.message}`)
+  if (!outcome.ok)
+    throw new Error(`${file?.place(outcome.service, outcome.backend) ?? ''}: ${outcome.message}`)
+  if (path === undefined) return
+  control.events.record({
+    at: Date.now(),
+    type: 'config-loaded',
+    file: path,
+    message: `${outcome.changes} changes`,
+  })
 }
 
 function definedIn<T extends object>(object: T): T {

@@ -1,6 +1,6 @@
 import { addressBytes, addressText } from '../../model/address.ts'
 import { Timed, type Wheel } from '../../proxy/wheel.ts'
-import type { Places } from './descriptors.ts'
+import type { Places } from './places.ts'
 import type { Member } from './roster.ts'
 
 /** Which backend a client's network has, as IPVS's connection templates have it; it lasts while connections do, and then the time-out. */

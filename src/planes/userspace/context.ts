@@ -1,6 +1,6 @@
 import type { Transport } from '../../proxy/transport.ts'
 import type { Wheel } from '../../proxy/wheel.ts'
-import type { Places } from './descriptors.ts'
+import type { Places } from './places.ts'
 
 /** Idle time-outs in seconds, by IPVS's names: open TCP, half-closed TCP, UDP. */
 export interface Timeouts {

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { openFileLimit } from '../../kernel/limits.ts'
 import { defaultTimeouts } from '../../model/daemon.ts'
 import type { ServiceId } from '../../model/names.ts'
 import { portable } from '../../proxy/portable/transport.ts'
@@ -7,7 +8,7 @@ import { Wheel } from '../../proxy/wheel.ts'
 import type { Change, Explanation, Flow, Outcome, Plane, ServiceCounters, VirtualService } from '../plane.ts'
 import { userspaceCan } from './can.ts'
 import type { Context, PlaneLog, Timeouts } from './context.ts'
-import { descriptorLimit, Places } from './descriptors.ts'
+import { Places } from './places.ts'
 import { explain } from './explain.ts'
 import { descriptorsRefused, listenRefused, refused, unsupported } from './refusals.ts'
 import type { Service } from './service.ts'
@@ -180,7 +181,7 @@ const sameEndpoint = (a: VirtualService, b: VirtualService): boolean =>
 
 /** Some descriptors are left to the API, the store and the health checks. */
 function defaultBounds(): Bounds {
-  const limit = descriptorLimit()
+  const limit = openFileLimit()
   const descriptors = limit - Math.min(1024, Math.ceil(limit / 8))
   return { descriptors, flows: Math.floor(descriptors / 2), templates: 65_536 }
 }
