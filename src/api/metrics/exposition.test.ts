@@ -20,7 +20,7 @@ describe('Exposition', () => {
         const value = text + special + text
         const out = new Exposition()
         out.sample('m', labels({ a: value, b: 1 }), 2)
-        const all = out.toString()
+        const all = out.take()
         expect(all.slice(0, -1)).not.toContain('\n')
         expect(parseSample(all.slice(0, -1))).toEqual({ name: 'm', labels: { a: value, b: '1' }, value: '2' })
       }),

@@ -50,7 +50,15 @@ export class Exposition {
     this.sample(name, '', value)
   }
 
-  toString(): string {
-    return this.#text
+  /** Characters not taken yet. */
+  get length(): number {
+    return this.#text.length
+  }
+
+  /** What was written since the last call. */
+  take(): string {
+    const text = this.#text
+    this.#text = ''
+    return text
   }
 }

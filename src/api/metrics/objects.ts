@@ -24,12 +24,19 @@ interface BackendRow {
   readonly pairs: string
 }
 
-/** Services and backends: GORB's gauges under its names and labels, then traffic and reconciler. */
-export function writeObjects(
+/** Rows between two yields: a fraction of a millisecond. */
+const stride = 128
+
+/**
+ * Services and backends: GORB's gauges under its names and labels, then traffic and reconciler.
+ *
+ * Yields now and then, so that the caller can send what there is and let others work.
+ */
+export function* writeObjects(
   out: Exposition,
   control: Control,
   counters: ReadonlyMap<ServiceId, ServiceCounters>,
-): void {
+): Generator<void> {
   const services: ServiceRow[] = []
   const backends: BackendRow[] = []
   for (const id of control.serviceIds()) {
@@ -55,48 +62,69 @@ export function writeObjects(
         torb: `{${pairs}}`,
         pairs,
       })
+      if (backends.length % stride === 0) yield
     }
   }
-  writeGorb(out, services, backends)
-  writeReconciler(out, services)
-  writeTraffic(out, 'service', services)
-  writeTraffic(out, 'backend', backends)
-  writeConnectTimes(out, backends)
+  yield* writeGorb(out, services, backends)
+  yield* writeReconciler(out, services)
+  yield* writeTraffic(out, 'service', services)
+  yield* writeTraffic(out, 'backend', backends)
+  yield* writeConnectTimes(out, backends)
 }
 
-function writeGorb(out: Exposition, services: readonly ServiceRow[], backends: readonly BackendRow[]): void {
-  const service = (name: string, help: string, value: (view: ServiceView) => number): void => {
-    out.family(name, 'gauge', help)
-    for (const row of services) out.sample(name, row.gorb, value(row.view))
+/** Calls for each row, with a yield every so often. */
+function* each<T>(rows: readonly T[], write: (row: T) => void): Generator<void> {
+  for (let at = 0; at < rows.length; at += stride) {
+    for (const row of rows.slice(at, at + stride)) write(row)
+    yield
   }
-  const backend = (name: string, help: string, value: (view: BackendView) => number): void => {
-    out.family(name, 'gauge', help)
-    for (const row of backends) out.sample(name, row.gorb, value(row.view))
-  }
-  service('gorb_service_health', 'Mean health of the backends, 0 to 1.', (view) => view.health)
-  service('gorb_service_backends', 'Number of backends.', (view) => view.backends.length)
-  backend(
+}
+
+const serviceGauges: readonly [name: string, help: string, value: (view: ServiceView) => number][] = [
+  ['gorb_service_health', 'Mean health of the backends, 0 to 1.', (view) => view.health],
+  ['gorb_service_backends', 'Number of backends.', (view) => view.backends.length],
+]
+
+const backendGauges: readonly [name: string, help: string, value: (view: BackendView) => number][] = [
+  [
     'gorb_service_backend_uptime_seconds',
     'Time since the backend was last not up.',
     (view) => view.metrics.uptime,
+  ],
+  ['gorb_service_backend_health', 'Share of good checks, 0 to 1.', (view) => view.metrics.health],
+  ['gorb_service_backend_status', '0 up, 1 down, 2 removed.', (view) => view.metrics.status],
+  ['gorb_service_backend_weight', 'Weight in force.', (view) => view.effectiveWeight],
+]
+
+function* writeGorb(
+  out: Exposition,
+  services: readonly ServiceRow[],
+  backends: readonly BackendRow[],
+): Generator<void> {
+  for (const [name, help, value] of serviceGauges) {
+    out.family(name, 'gauge', help)
+    yield* each(services, (row) => out.sample(name, row.gorb, value(row.view)))
+  }
+  for (const [name, help, value] of backendGauges) {
+    out.family(name, 'gauge', help)
+    yield* each(backends, (row) => out.sample(name, row.gorb, value(row.view)))
+  }
+  out.family('torb_backend_configured_weight', 'gauge', 'Weight as configured.')
+  yield* each(backends, (row) =>
+    out.sample('torb_backend_configured_weight', row.torb, row.view.options.weight),
   )
-  backend('gorb_service_backend_health', 'Share of good checks, 0 to 1.', (view) => view.metrics.health)
-  backend('gorb_service_backend_status', '0 up, 1 down, 2 removed.', (view) => view.metrics.status)
-  backend('gorb_service_backend_weight', 'Weight in force.', (view) => view.effectiveWeight)
-  backend('torb_backend_configured_weight', 'Weight as configured.', (view) => view.options.weight)
-  backend('torb_backend_draining', '1 while the backend finishes its connections.', (view) =>
-    view.draining ? 1 : 0,
-  )
+  out.family('torb_backend_draining', 'gauge', '1 while the backend finishes its connections.')
+  yield* each(backends, (row) => out.sample('torb_backend_draining', row.torb, row.view.draining ? 1 : 0))
 }
 
-function writeReconciler(out: Exposition, services: readonly ServiceRow[]): void {
+function* writeReconciler(out: Exposition, services: readonly ServiceRow[]): Generator<void> {
   const name = 'torb_service_reconciled'
   out.family(
     name,
     'gauge',
     '1 where the data plane holds the service as it should be, 0 where it does not yet or refuses it.',
   )
-  for (const row of services) out.sample(name, row.torb, row.view.reconcile.state === 'applied' ? 1 : 0)
+  yield* each(services, (row) => out.sample(name, row.torb, row.view.reconcile.state === 'applied' ? 1 : 0))
 }
 
 const traffic: readonly [
@@ -125,27 +153,29 @@ const traffic: readonly [
   ],
 ]
 
-function writeTraffic(
+function* writeTraffic(
   out: Exposition,
   of: 'service' | 'backend',
   rows: readonly { readonly torb: string; readonly counters: TrafficCounters | undefined }[],
-): void {
+): Generator<void> {
   for (const [suffix, type, help, value] of traffic) {
     const name = `torb_${of}_${suffix}`
     out.family(name, type, help)
-    for (const { torb, counters } of rows) if (counters !== undefined) out.sample(name, torb, value(counters))
+    yield* each(rows, ({ torb, counters }) => {
+      if (counters !== undefined) out.sample(name, torb, value(counters))
+    })
   }
 }
 
 /** Upper bounds in seconds, as texts of the label `le`. */
 const bounds = connectBounds.map((microseconds) => String(microseconds / 1e6))
 
-function writeConnectTimes(out: Exposition, backends: readonly BackendRow[]): void {
+function* writeConnectTimes(out: Exposition, backends: readonly BackendRow[]): Generator<void> {
   const name = 'torb_backend_connect_duration_seconds'
   out.family(name, 'histogram', 'Time to connect to the backend.')
-  for (const { counters, pairs, torb } of backends) {
+  yield* each(backends, ({ counters, pairs, torb }) => {
     const connect = counters?.connect
-    if (connect === undefined) continue
+    if (connect === undefined) return
     // The plane counts each bucket for itself, Prometheus wants all up to the bound.
     let below = 0
     bounds.forEach((bound, index) => {
@@ -155,5 +185,5 @@ function writeConnectTimes(out: Exposition, backends: readonly BackendRow[]): vo
     out.sample(`${name}_bucket`, `{${pairs},le="+Inf"}`, connect.count)
     out.sample(`${name}_sum`, torb, connect.sum / 1e6)
     out.sample(`${name}_count`, torb, connect.count)
-  }
+  })
 }

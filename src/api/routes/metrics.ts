@@ -1,5 +1,9 @@
+import { Readable } from 'node:stream'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { z } from 'zod'
 import type { Control } from '../../control/control.ts'
+import type { ServiceId } from '../../model/names.ts'
+import type { ServiceCounters } from '../../planes/plane.ts'
 import { responses, type App } from '../describe.ts'
 import { writePlanes, type EventCounts } from '../metrics/daemon.ts'
 import { Exposition, expositionType } from '../metrics/exposition.ts'
@@ -13,6 +17,13 @@ export function metricsRoute(
   events: EventCounts,
   ofProcess: ProcessMetrics,
 ): void {
+  function* writeAll(out: Exposition, counters: ReadonlyMap<ServiceId, ServiceCounters>): Generator<void> {
+    yield* writeObjects(out, control, counters)
+    writePlanes(out, control)
+    events.write(out)
+    ofProcess.write(out)
+  }
+
   app.get(
     '/metrics',
     {
@@ -27,11 +38,26 @@ export function metricsRoute(
     async (_request, reply) => {
       const counters = await countersOf(app, control)
       const out = new Exposition()
-      writeObjects(out, control, counters)
-      writePlanes(out, control)
-      events.write(out)
-      ofProcess.write(out)
-      return reply.header('content-type', expositionType).send(out.toString())
+      return reply
+        .header('content-type', expositionType)
+        .send(Readable.from(inPieces(out, writeAll(out, counters)), { objectMode: false }))
     },
   )
+}
+
+/** Characters that are sent at once. */
+const pieceLength = 65_536
+/** How long the writing goes on before everything else has its turn. */
+const turnMs = 5
+
+/** A large page is sent while it is written. */
+async function* inPieces(out: Exposition, writing: Iterable<void>): AsyncGenerator<string> {
+  let began = performance.now()
+  for (const _ of writing) {
+    if (out.length >= pieceLength) yield out.take()
+    if (performance.now() - began < turnMs) continue
+    await nextTurn()
+    began = performance.now()
+  }
+  yield out.take()
 }

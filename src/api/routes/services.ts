@@ -1,4 +1,5 @@
 import { Readable } from 'node:stream'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { z } from 'zod'
 import type { Control } from '../../control/control.ts'
 import type { ServiceId } from '../../model/names.ts'
@@ -152,12 +153,18 @@ async function* servicesInFull(
   counters: ReadonlyMap<ServiceId, ServiceCounters>,
 ): AsyncGenerator<string> {
   let before = '[\n\t'
+  let written = 0
   for (const id of control.serviceIds()) {
     const view = control.service(id)
     if (view === null) continue
     const backends = view.backends.flatMap((backend) => control.backend(id, backend) ?? [])
     yield before + goJson(wireServiceInFull(view, backends, counters.get(id))).replaceAll('\n', '\n\t')
     before = ',\n\t'
+    // Some 100 backends; then everything else has its turn.
+    written += 1 + backends.length
+    if (written < 100) continue
+    written = 0
+    await nextTurn()
   }
   yield before.startsWith('[') ? '[]' : '\n]'
 }
