@@ -59,10 +59,8 @@ export const flagNames = {
   'one-packet': flagBit.onePacket,
   hashed: flagBit.hashed,
 } as const
-export type FlagName = keyof typeof flagNames
 
 export const fallbackNames = ['fb-default', 'fb-zero-to-one'] as const
-export type FallbackName = (typeof fallbackNames)[number]
 
 export type ServiceId = string
 export type BackendId = string
