@@ -1,9 +1,10 @@
 import type { Methods } from '../../lab/channel.ts'
-import type { ServiceId } from '../../src/model/names.ts'
+import type { BackendId, ServiceId } from '../../src/model/names.ts'
 import { Refusal, type RefusalCode } from '../../src/model/refusal.ts'
 import type {
   Capabilities,
   Change,
+  DestinationCounters,
   Flow,
   Ledger,
   Plane,
@@ -12,24 +13,27 @@ import type {
 } from '../../src/planes/plane.ts'
 import { ledgerOver } from './rig.ts'
 
-type Notes = ReadonlyMap<ServiceId, string>
+// Only what JSON carries crosses: a serial line has nothing else. Maps go as lists of entries.
+type Notes = readonly (readonly [ServiceId, string])[]
+type Counted = Omit<ServiceCounters, 'destinations'> & {
+  readonly destinations: readonly (readonly [BackendId, DestinationCounters])[]
+}
 type RemoteOutcome =
   | { readonly ok: true }
   | { readonly ok: false; readonly code: RefusalCode; readonly message: string }
 type Changes = readonly Change<VirtualService, ServiceId>[]
 
 /** The methods of a plane for a process that stands where its packets are; `open` makes it, so it can be made again. */
-export function hostPlane(make: () => Plane) {
+export function hostPlane(make: () => Plane | Promise<Plane>) {
   let plane: Plane | null = null
   const opened = (): Plane => {
     if (plane === null) throw new Error('the plane is not open')
     return plane
   }
   return {
-    async open(notes: Notes): Promise<Capabilities> {
-      plane = make()
-      await plane.open(ledgerOver(notes))
-      return plane.can
+    async open(notes: Notes): Promise<void> {
+      plane = await make()
+      await plane.open(ledgerOver(new Map(notes)))
     },
     async observe(scope: 'all' | readonly ServiceId[]): Promise<(readonly [ServiceId, VirtualService])[]> {
       return Array.fromAsync(opened().observe(scope))
@@ -40,8 +44,13 @@ export function hostPlane(make: () => Plane) {
         outcome.ok ? outcome : { ok: false, code: outcome.error.code, message: outcome.error.message },
       )
     },
-    counters: async (keys?: readonly ServiceId[]): Promise<ReadonlyMap<ServiceId, ServiceCounters>> =>
-      opened().counters(keys),
+    async counters(keys: readonly ServiceId[] | null): Promise<(readonly [ServiceId, Counted])[]> {
+      const counters = await opened().counters(keys ?? undefined)
+      return [...counters].map(([id, service]) => [
+        id,
+        { ...service, destinations: [...service.destinations] },
+      ])
+    },
     explain: async (flow: Flow) => opened().explain(flow),
     close: async () => opened().close(),
     withdraw: async (keys: readonly ServiceId[]) => opened().withdraw(keys),
@@ -59,7 +68,7 @@ export class RemotePlane implements Plane {
   }
 
   async open(ledger: Ledger): Promise<void> {
-    await this.#host.open(new Map([...ledger.keys()].map((key) => [key, ledger.note(key) ?? ''])))
+    await this.#host.open([...ledger.keys()].map((key) => [key, ledger.note(key) ?? '']))
   }
 
   async *observe(scope: 'all' | readonly ServiceId[]): AsyncGenerator<readonly [ServiceId, VirtualService]> {
@@ -73,8 +82,11 @@ export class RemotePlane implements Plane {
     )
   }
 
-  counters(keys?: readonly ServiceId[]) {
-    return this.#host.counters(keys)
+  async counters(keys?: readonly ServiceId[]): Promise<Map<ServiceId, ServiceCounters>> {
+    const counted = await this.#host.counters(keys ?? null)
+    return new Map(
+      counted.map(([id, service]) => [id, { ...service, destinations: new Map(service.destinations) }]),
+    )
   }
 
   explain(flow: Flow) {

@@ -1,0 +1,42 @@
+import { fileURLToPath } from 'node:url'
+import { it } from 'vitest'
+import { installUml } from '../../lab/uml/install.ts'
+import { bootUml } from '../../lab/uml/uml.ts'
+import { userspaceCan } from '../../src/planes/userspace/can.ts'
+import { RemotePlane } from './remote-plane.ts'
+import { remoteWorld } from './remote-world.ts'
+import { conformance } from './suite.ts'
+import type { actor } from './userspace.uml.actor.ts'
+
+const name = 'userspace in User-Mode Linux'
+const missing = umlMissing()
+
+function umlMissing(): string | null {
+  try {
+    installUml()
+    return null
+  } catch (error) {
+    return (error as Error).message
+  }
+}
+
+async function umlWorld() {
+  const uml = await bootUml<typeof actor>({
+    actor: fileURLToPath(new URL('userspace.uml.actor.ts', import.meta.url)),
+    modules: ['veth', 'bridge'],
+    memoryMb: 1024,
+    limitMs: 400_000,
+  })
+  try {
+    return { ...(await remoteWorld(uml.guest, () => uml.kill())), guest: uml.guest }
+  } catch (error) {
+    await uml.kill()
+    throw error
+  }
+}
+
+if (missing === null) {
+  conformance(name, umlWorld, async ({ guest }) => new RemotePlane(userspaceCan, guest))
+} else {
+  it(name, ({ skip }) => skip(missing))
+}
