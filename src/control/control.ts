@@ -25,6 +25,8 @@ export interface Control {
   /** null where unknown. */
   service(id: ServiceId): ServiceView | null
   backend(service: ServiceId, id: BackendId): BackendView | null
+  /** All backends of a service in list order; none where it is unknown. */
+  backends(service: ServiceId): BackendView[]
   counters(ids?: readonly ServiceId[]): Promise<ReadonlyMap<ServiceId, ServiceCounters>>
   explain(flow: Flow): Promise<Explanation>
   planes(): readonly PlaneStatus[]

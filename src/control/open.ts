@@ -19,7 +19,7 @@ import { makeNames, type NamesOptions } from './addresses.ts'
 import { Reconciler } from './reconciler.ts'
 import { backendKey, bucket, decodeRecords } from './records.ts'
 import { DesiredState } from './state.ts'
-import { findBackend, viewService } from './views.ts'
+import { findBackend, viewBackends, viewService } from './views.ts'
 import { Vitals } from './vitals.ts'
 import { Audit } from './audit.ts'
 import { invalid } from '../model/refusal.ts'
@@ -164,6 +164,10 @@ export async function openControl(options: ControlOptions): Promise<OpenControl>
     backend(service, id) {
       const state = desired.services.get(service)
       return state === undefined ? null : findBackend(state, id, now())
+    },
+    backends(service) {
+      const state = desired.services.get(service)
+      return state === undefined ? [] : viewBackends(state, now())
     },
     counters,
     async explain(flow) {
