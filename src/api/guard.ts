@@ -1,6 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Socket } from 'node:net'
-import type { SockDiag } from '../kernel/netlink/sock_diag.ts'
+import type { Endpoint, SockDiag } from '../kernel/netlink/sock_diag.ts'
+import { addressBytes, canonicalAddress } from '../model/address.ts'
 import { decide, type LocalTrust } from './access.ts'
 import { answerError } from './answer.ts'
 import type { App } from './describe.ts'
@@ -91,8 +92,9 @@ function ownerOfPeer(diag: SockDiag, socket: Socket): number | null {
     localPort === undefined
   )
     return null
-  return diag.ownerOf(
-    { address: remoteAddress, port: remotePort },
-    { address: localAddress, port: localPort },
-  )
+  return diag.ownerOf(endpointOf(remoteAddress, remotePort), endpointOf(localAddress, localPort))
+}
+
+function endpointOf(address: string, port: number): Endpoint {
+  return { address: addressBytes(canonicalAddress(address)), port }
 }

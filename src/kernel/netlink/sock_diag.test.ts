@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
 import { describe, expect, it } from 'vitest'
+import { addressBytes, canonicalAddress } from '../../model/address.ts'
 import { encodeInetDiagRequest, SockDiag } from './sock_diag.ts'
 
 const missing = await SockDiag.open().then(
@@ -13,11 +14,13 @@ const missing = await SockDiag.open().then(
 if (missing !== '')
   console.warn(`skipped: who owns a socket, as this kernel does not answer sock_diag (${missing})`)
 
+const bytesOf = (text: string) => addressBytes(canonicalAddress(text))
+
 describe('sock_diag', () => {
   it('asks for one connected socket, in struct inet_diag_req_v2', () => {
     const bytes = encodeInetDiagRequest(
-      { address: '127.0.0.1', port: 0x1234 },
-      { address: '::ffff:127.0.0.2', port: 80 },
+      { address: bytesOf('127.0.0.1'), port: 0x1234 },
+      { address: bytesOf('::ffff:127.0.0.2'), port: 80 },
     )
     expect(Buffer.from(bytes).toString('hex')).toBe(
       '02060000' +
@@ -43,8 +46,8 @@ describe('sock_diag', () => {
         await once(server, 'listening')
         const client = connect((server.address() as AddressInfo).port, dial)
         const [peer] = (await once(server, 'connection')) as [Socket]
-        const remote = { address: peer.remoteAddress ?? '', port: peer.remotePort ?? 0 }
-        const local = { address: peer.localAddress ?? '', port: peer.localPort ?? 0 }
+        const remote = { address: bytesOf(peer.remoteAddress ?? ''), port: peer.remotePort ?? 0 }
+        const local = { address: bytesOf(peer.localAddress ?? ''), port: peer.localPort ?? 0 }
         expect(diag.ownerOf(remote, local)).toBe(process.getuid?.())
         // Nothing is connected there; the kernel would answer with the listener, which is ours.
         expect(diag.ownerOf(local, { ...remote, port: 1 })).toBeNull()

@@ -1,4 +1,3 @@
-import { addressBytes, canonicalAddress } from '../../model/address.ts'
 import { SystemCallError } from '../ffi.ts'
 import { littleEndian } from './message.ts'
 import { netlinkFamily, NetlinkSocket } from './socket.ts'
@@ -15,24 +14,23 @@ const TCP_ESTABLISHED = 1
 const noCookie = 0xffffffff
 
 export interface Endpoint {
-  readonly address: string
+  /** 4 or 16 bytes; an IPv4-mapped address by its four. */
+  readonly address: Uint8Array
   readonly port: number
 }
 
 /** struct inet_diag_req_v2: the one TCP socket that is bound to `local` and connected to `remote`. */
 export function encodeInetDiagRequest(local: Endpoint, remote: Endpoint): Uint8Array {
-  const source = addressBytes(canonicalAddress(local.address))
-  const destination = addressBytes(canonicalAddress(remote.address))
   const bytes = new Uint8Array(56)
   const view = new DataView(bytes.buffer)
-  bytes[0] = source.length === 4 ? AF_INET : AF_INET6
+  bytes[0] = local.address.length === 4 ? AF_INET : AF_INET6
   bytes[1] = IPPROTO_TCP
   view.setUint32(4, 0xffffffff, littleEndian) // every state
   // struct inet_diag_sockid: ports and addresses in network order
   view.setUint16(8, local.port)
   view.setUint16(10, remote.port)
-  bytes.set(source, 12)
-  bytes.set(destination, 28)
+  bytes.set(local.address, 12)
+  bytes.set(remote.address, 28)
   view.setUint32(48, noCookie, littleEndian)
   view.setUint32(52, noCookie, littleEndian)
   return bytes
