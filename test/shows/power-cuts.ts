@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { bootUml, makeDisk } from '../../lab/uml/uml.ts'
 import { crash, type CrashReport } from './crashes.ts'
+import type { Show } from './show.ts'
 import type { StoreActor } from './storeActor.ts'
 
 /** Cuts the power of a machine that commits to a store on ext4: a User-Mode Linux kernel, ended with SIGKILL. */
@@ -17,6 +18,16 @@ export async function powerCuts(count: number): Promise<CrashReport> {
     const uml = await bootUml<StoreActor>({ actor, disk, setup, limitMs: 60_000 })
     return { actor: uml.guest, kill: async () => await uml.kill() }
   })
+}
+
+/** A show of the catalogue: every acknowledged commit is there after each cut, whole. */
+export const powerCutShow: Show = {
+  about: 'power cuts under a store on ext4: every acknowledged commit present, none half-present',
+  async run(size) {
+    const { crashes, acknowledged, wrong } = await powerCuts(size === 'full' ? 20 : 3)
+    if (wrong.length > 0) throw new Error(wrong.join('\n'))
+    return { 'power cuts': crashes, 'acknowledged commits': acknowledged, lost: 0 }
+  },
 }
 
 if (import.meta.main) {
