@@ -7,8 +7,12 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { Io } from '../../src/cli/command.ts'
+import { commands } from '../../src/cli/index.ts'
+import { listenForInterrupt } from '../../src/cli/interrupt.ts'
+import { runCommandLine } from '../../src/cli/run.ts'
 
-/** The commands as a user has them: real processes, a real daemon on loopback. */
+/** The commands against a real daemon on loopback, which is a process of its own. */
 const binary = fileURLToPath(new URL('../../bin/torb', import.meta.url))
 
 interface Result {
@@ -26,8 +30,8 @@ interface Running {
   kill(signal: NodeJS.Signals): void
 }
 
-function start(args: readonly string[], env: Readonly<Record<string, string>> = {}): Running {
-  const child = spawn(binary, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env } })
+function start(args: readonly string[]): Running {
+  const child = spawn(binary, args, { stdio: ['ignore', 'pipe', 'pipe'] })
   let out = ''
   let err = ''
   const line = Promise.withResolvers<string>()
@@ -45,14 +49,35 @@ function start(args: readonly string[], env: Readonly<Record<string, string>> = 
   return { done, firstLine: line.promise, errors: () => err, kill: (signal) => void child.kill(signal) }
 }
 
-const run = async (...args: string[]): Promise<Result> => await start(args).done
+/** Clients of the API run in this process, on a terminal that writes down what they print. */
+async function run(args: readonly string[], env: Io['env'] = {}): Promise<Result> {
+  const written = { out: '', err: '' }
+  const io: Io = {
+    out: (text) => void (written.out += text),
+    err: (text) => void (written.err += text),
+    env,
+    tty: false,
+    columns: () => 80,
+    rows: () => 24,
+    keys: () => () => {},
+    interrupt: listenForInterrupt,
+  }
+  return { code: await runCommandLine(args, commands, '0', io), ...written }
+}
+
+/** Where a daemon says that it answers. */
+async function urlOf(running: Running): Promise<string> {
+  const url = /http:\/\/\S+/.exec(await running.firstLine)?.[0]
+  if (url === undefined) throw new Error(`the daemon did not start: ${running.errors()}`)
+  return url
+}
 
 let directory = ''
 let daemon: Running
 let api = ''
 let servicePort = 0
 const torb = async (command: string, ...args: string[]): Promise<Result> =>
-  await run(command, '--api', api, ...args)
+  await run([command, '--api', api, ...args])
 
 async function freePort(): Promise<number> {
   const server = createServer()
@@ -76,7 +101,7 @@ beforeAll(async () => {
     '--plane',
     'userspace',
   ])
-  api = /http:\/\/\S+/.exec(await daemon.firstLine)?.[0] ?? ''
+  api = await urlOf(daemon)
 })
 
 afterAll(async () => {
@@ -98,7 +123,7 @@ describe('serve says in one sentence why it does not start', () => {
     [['--plane', 'ipvs', '--data', '/tmp/torb-cli-none'], 1, 'the ipvs plane is not part of this version'],
     [['--tcp-timeout', '0'], 64, '--tcp-timeout cannot be "0": it takes a whole number from 1'],
   ])('%j', async (args, code, sentence) => {
-    const result = await run('serve', ...args)
+    const result = await start(['serve', ...args]).done
     expect([result.code, result.out]).toEqual([code, ''])
     expect(result.err).toContain(`torb serve: ${sentence}`)
     expect(result.err.trimEnd().split('\n')).toHaveLength(1)
@@ -106,7 +131,7 @@ describe('serve says in one sentence why it does not start', () => {
   })
 
   it('a data directory that another one uses', async () => {
-    const result = await run('serve', '-l', '127.0.0.1:0', '--data', join(directory, 'data'))
+    const result = await start(['serve', '-l', '127.0.0.1:0', '--data', join(directory, 'data')]).done
     expect([result.code, result.out]).toEqual([1, ''])
     expect(result.err).toMatch(/torb serve: .*\d+/)
   })
@@ -136,10 +161,13 @@ it('serve reads its file again on SIGHUP, and keeps what it has where the file h
     '--config',
     file,
   ])
-  const url = /http:\/\/\S+/.exec(await other.firstLine)?.[0] ?? ''
+  const url = await urlOf(other)
   const method = async (): Promise<string> =>
-    (JSON.parse((await run('services', '--api', url, '--json', 's')).out) as { options: { method: string } })
-      .options.method
+    (
+      JSON.parse((await run(['services', '--api', url, '--json', 's'])).out) as {
+        options: { method: string }
+      }
+    ).options.method
   expect(await method()).toBe('rr')
   await writeFile(file, text('lc'))
   other.kill('SIGHUP')
@@ -251,22 +279,22 @@ it('top prints lines of JSON, or tables, where there is no terminal', async () =
 it('a backup of the running daemon is restored elsewhere, and never overwrites', async () => {
   const file = join(directory, 'backup.db')
   const data = join(directory, 'data')
-  expect((await run('backup', '--data', data, file)).code).toBe(0)
+  expect((await run(['backup', '--data', data, file])).code).toBe(0)
   expect(existsSync(file)).toBe(true)
-  expect(await run('backup', '--data', data, file)).toMatchObject({ code: 73, out: '' })
-  expect(await run('backup', '--data', join(directory, 'nowhere'), join(directory, 'x'))).toMatchObject({
+  expect(await run(['backup', '--data', data, file])).toMatchObject({ code: 73, out: '' })
+  expect(await run(['backup', '--data', join(directory, 'nowhere'), join(directory, 'x')])).toMatchObject({
     code: 66,
   })
   // The directory is in use.
-  expect(await run('restore', '--data', data, file)).toMatchObject({ code: 1, out: '' })
-  expect(await run('restore', '--data', data, join(directory, 'no-file'))).toMatchObject({ code: 66 })
+  expect(await run(['restore', '--data', data, file])).toMatchObject({ code: 1, out: '' })
+  expect(await run(['restore', '--data', data, join(directory, 'no-file')])).toMatchObject({ code: 66 })
 
   const elsewhere = join(directory, 'elsewhere')
-  expect((await run('restore', '--data', elsewhere, file)).code).toBe(0)
+  expect((await run(['restore', '--data', elsewhere, file])).code).toBe(0)
   await torb('apply', '--prune', await empty())
   const other = start(['serve', '-l', '127.0.0.1:0', '--data', elsewhere])
-  const url = /http:\/\/\S+/.exec(await other.firstLine)?.[0] ?? ''
-  expect((await run('services', '--api', url, '--json', 'web')).out).toContain('"method": "lc"')
+  const url = await urlOf(other)
+  expect((await run(['services', '--api', url, '--json', 'web'])).out).toContain('"method": "lc"')
   other.kill('SIGTERM')
   expect((await other.done).code).toBe(0)
 })
@@ -280,15 +308,17 @@ async function empty(): Promise<string> {
 it('a token is taken from a file or the environment where one is wanted', async () => {
   const data = join(directory, 'data-strict')
   const strict = start(['serve', '-l', '127.0.0.1:0', '--data', data, '--local-trust=none'])
-  const url = /http:\/\/\S+/.exec(await strict.firstLine)?.[0] ?? ''
-  const without = await run('services', '--api', url)
+  const url = await urlOf(strict)
+  const without = await run(['services', '--api', url])
   expect([without.code, without.err]).toEqual([
     1,
     expect.stringContaining('wants a token: give --token-file'),
   ])
-  expect((await run('services', '--api', url, '--token-file', join(data, 'token'))).out).toBe('no services\n')
+  expect((await run(['services', '--api', url, '--token-file', join(data, 'token')])).out).toBe(
+    'no services\n',
+  )
   const token = (await readFile(join(data, 'token'), 'utf8')).trim()
-  expect((await start(['services', '--api', url], { TORB_TOKEN: token }).done).out).toBe('no services\n')
+  expect((await run(['services', '--api', url], { TORB_TOKEN: token })).out).toBe('no services\n')
   strict.kill('SIGTERM')
   await strict.done
 })
@@ -296,7 +326,7 @@ it('a token is taken from a file or the environment where one is wanted', async 
 it('clients say how to start a Torb where none answers', async () => {
   const url = `http://127.0.0.1:${await freePort()}`
   for (const args of [['services'], ['top'], ['explain', '1.2.3.4:5']]) {
-    const { code, err } = await run(...args, '--api', url)
+    const { code, err } = await run([...args, '--api', url])
     expect(code).toBe(69)
     expect(err).toMatch(
       /^torb \w+: no Torb answers at .*: start it with "torb serve", or say where it is with --api URL\n$/,
@@ -305,7 +335,7 @@ it('clients say how to start a Torb where none answers', async () => {
 })
 
 it('doctor tells facts, and exits by whether there is a problem', async () => {
-  const { code, out } = await run('doctor', '--json')
+  const { code, out } = await start(['doctor', '--json']).done
   const { findings } = JSON.parse(out) as { findings: { level: string; subject: string }[] }
   expect(code).toBe(findings.some(({ level }) => level === 'problem') ? 1 : 0)
   expect(findings.map(({ subject }) => subject)).toContain('descriptors')
