@@ -46,7 +46,14 @@ function start(args: readonly string[]): Running {
       resolve({ code, out, err })
     })
   })
-  return { done, firstLine: line.promise, errors: () => err, kill: (signal) => void child.kill(signal) }
+  const running: Running = {
+    done,
+    firstLine: line.promise,
+    errors: () => err,
+    kill: (signal) => void child.kill(signal),
+  }
+  started.push(running)
+  return running
 }
 
 /** Clients of the API run in this process, on a terminal that writes down what they print. */
@@ -72,6 +79,7 @@ async function urlOf(running: Running): Promise<string> {
   return url
 }
 
+const started: Running[] = []
 let directory = ''
 let daemon: Running
 let api = ''
@@ -105,8 +113,9 @@ beforeAll(async () => {
 })
 
 afterAll(async () => {
-  daemon.kill('SIGKILL')
-  await daemon.done
+  // Also those of a story that failed.
+  for (const running of started) running.kill('SIGKILL')
+  await Promise.all(started.map(async ({ done }) => await done))
   await rm(directory, { recursive: true, force: true })
 })
 
