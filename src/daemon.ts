@@ -3,6 +3,8 @@ import { readFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { destination, pino, type Logger } from 'pino'
+import { listenPlace } from './api/endpoint.ts'
+import { isOwnListener } from './api/listeners.ts'
 import { startApi, type Api } from './api/server.ts'
 import { EventLog, type TorbEvent } from './control/events.ts'
 import { openControl, type OpenControl } from './control/open.ts'
@@ -55,6 +57,8 @@ export async function startDaemon(
     if (defaultPlane === undefined) throw new Error('no data plane is open')
 
     const events = new EventLog()
+    // Where the API is going to listen: stored backends are applied before it does.
+    const place = await listenPlace(options.listen)
     events.subscribe(({ event }) => logEvent(log, event))
     let api: Api | null = null
     const control = await openControl({
@@ -69,7 +73,7 @@ export async function startDaemon(
       log,
       resolve: async (name) => (await lookup(name)).address,
       defaultHost: () => (network === null ? null : firstAddress(network)),
-      isOwnListener: (address, port) => api?.isOwnListener(address, port) ?? false,
+      isOwnListener: (address, port) => isOwnListener([api ?? place], address, port),
     })
     ended.defer(() => control.close())
 

@@ -128,13 +128,15 @@ describe('starting', () => {
   it('a closed API finishes the request in work', async () => {
     const closing = await listeningApi()
     const { promise, resolve } = Promise.withResolvers<void>()
+    const { promise: inWork, resolve: begin } = Promise.withResolvers<void>()
     const explain = closing.plane.explain.bind(closing.plane)
     closing.plane.explain = async () => {
+      begin()
       await promise
       return explain()
     }
     const answer = fetch(`${closing.api.url}/explain?source=1.2.3.4&destination=10.0.0.1:80`)
-    await new Promise((done) => setTimeout(done, 50))
+    await inWork
     const closed = closing[Symbol.asyncDispose]()
     resolve()
     expect((await answer).status).toBe(200)

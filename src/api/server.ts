@@ -8,10 +8,8 @@ import {
   type FastifyServerOptions,
 } from 'fastify'
 import type { ZodTypeProvider } from 'fastify-type-provider-zod'
-import { lookup } from 'node:dns/promises'
 import { readFile } from 'node:fs/promises'
 import type { AddressInfo, Socket } from 'node:net'
-import { networkInterfaces } from 'node:os'
 import { join } from 'node:path'
 import type { z } from 'zod'
 import type { Control } from '../control/control.ts'
@@ -23,7 +21,7 @@ import { answerError, statusFor } from './answer.ts'
 import { decodeBody } from './body.ts'
 import { boundConnections, connectionLimit } from './connections.ts'
 import type { App } from './describe.ts'
-import { parseEndpoint } from './endpoint.ts'
+import { listenPlace } from './endpoint.ts'
 import { EventStream } from './event_stream.ts'
 import { guard } from './guard.ts'
 import { goJson } from './json.ts'
@@ -42,8 +40,6 @@ import { serviceRoutes } from './routes/services.ts'
 import { readBySchema } from './schema.ts'
 import { loadToken } from './token.ts'
 
-/** GORB's. */
-const defaultListen = ':4672'
 /** Bytes of a request body. */
 const bodyLimit = 1024 * 1024
 const timeouts = {
@@ -87,20 +83,19 @@ export interface Api {
  * @throws Error in one sentence where the address, the token or a certificate cannot be had
  */
 export async function startApi(options: ApiOptions): Promise<Api> {
-  const { listen = defaultListen, tls_cert: cert } = options.options
-  const place = parseEndpoint(listen)
-  if (place === null)
-    throw new Error(`listen address "${listen}" is not [HOST]:PORT, such as :4672 or 127.0.0.1:4672`)
+  const { listen, tls_cert: cert } = options.options
+  const place = await listenPlace(listen)
   const made = await makeApi(options)
   const { app, warning } = made
   boundConnections(app.server, connectionLimit(openFileLimit()))
   try {
-    // One address: for a name with several fastify would open a server each.
-    const host = place.host === '' ? anyAddress() : (await lookup(place.host)).address
-    await app.listen({ port: place.port, host })
+    await app.listen({ port: place.port, host: place.address })
   } catch (error) {
     await made.close()
-    throw new Error(`cannot listen on ${listen}: ${whyNotListening(error)}`, { cause: error })
+    throw new Error(
+      `cannot listen on ${endpointText(place.address, place.port)}: ${whyNotListening(error)}`,
+      { cause: error },
+    )
   }
   if (warning !== '') options.log.warn(warning)
   const { address, port } = app.server.address() as AddressInfo
@@ -220,14 +215,6 @@ async function serverOptions({ options, log }: ApiOptions): Promise<FastifyServe
 }
 
 /** Both families where the host has IPv6. */
-function anyAddress(): string {
-  return Object.values(networkInterfaces()).some((entries) =>
-    entries?.some(({ family }) => family === 'IPv6'),
-  )
-    ? '::'
-    : '0.0.0.0'
-}
-
 async function readPem(file: string, flag: string): Promise<Buffer> {
   try {
     return await readFile(file)

@@ -43,12 +43,14 @@ export function makeNames({ resolve, defaultHost, isOwnListener }: NamesOptions)
     },
     async backendAddress(host, port) {
       const address = await addressOf(host)
-      if (port !== 0 && isOwnListener(address, port)) {
-        throw invalid(
-          `backend ${endpointText(address, port)} is Torb's own API: balancing to it would let strangers in as local; name the port of a server`,
-        )
+      if (isOwnListener(address, port)) {
+        throw invalid(ownListener(address, port))
       }
       return address
     },
   }
 }
+
+/** Why a backend that is Torb's own API is refused. */
+export const ownListener = (address: string, port: number): string =>
+  `backend ${endpointText(address, port)} is Torb's own API: balancing to it would let strangers in as local; name the port of a server`

@@ -81,6 +81,7 @@ export async function openControl(options: ControlOptions): Promise<OpenControl>
     vitals,
     events,
     now,
+    isOwnListener: options.isOwnListener,
     log,
   })
   for (const state of desired.services.values()) {

@@ -5,6 +5,7 @@ import { StoreFull, type Store } from '../store/store.ts'
 import { unsupported } from '../planes/can.ts'
 import type { Step } from './desired.ts'
 import { initialHealth } from '../pulse/health.ts'
+import { ownListener } from './addresses.ts'
 import { effective, sameService, type Vital } from './effective.ts'
 import type { EventLog, Source } from './events.ts'
 import type { KeyLedger } from './ledger.ts'
@@ -41,6 +42,8 @@ export interface ReconcilerOptions {
   readonly vitals: Vitals
   readonly events: EventLog
   readonly now: () => number
+  /** True where Torb's own API listens. Asked at each change: the API may have moved since a backend was created. */
+  readonly isOwnListener: (address: string, port: number) => boolean
   readonly log: { warn(fields: object, text: string): void }
 }
 
@@ -220,11 +223,13 @@ export class Reconciler {
 
   /** Why this plane cannot carry this service, or null. */
   #unfit(name: PlaneName, spec: VirtualService): string | null {
-    const { planes } = this.#options
+    const { planes, isOwnListener } = this.#options
     const plane = planes.get(name)
     if (plane === undefined) {
       return `plane "${name}" is not open in this Torb: choose ${[...planes.keys()].join(' or ')}, or start Torb with --plane ${name}`
     }
+    const ours = spec.destinations.find(({ address, port }) => isOwnListener(address, port))
+    if (ours !== undefined) return ownListener(ours.address, ours.port)
     return unsupported(
       plane.can,
       spec,

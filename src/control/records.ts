@@ -137,6 +137,7 @@ export function decodeRecords(
   return records
 }
 
+// oxlint-disable-next-line no-unnecessary-type-parameters -- the frame is checked, the rest was before it was stored
 function read<T>(isFrame: (row: Partial<Record<string, unknown>>) => boolean, key: string, text: string): T {
   let cause: unknown
   try {

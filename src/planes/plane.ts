@@ -81,7 +81,11 @@ export interface VirtualService {
   readonly persistence: { readonly timeout: number; readonly prefix: number } | null
   /** Say who the client is to the backend by PROXY protocol v2. */
   readonly proxyProtocol: boolean
-  readonly attach: { readonly switches: readonly string[]; readonly routers: readonly string[]; readonly groups: readonly string[] } | null
+  readonly attach: {
+    readonly switches: readonly string[]
+    readonly routers: readonly string[]
+    readonly groups: readonly string[]
+  } | null
   /** In the order they were created. */
   readonly destinations: readonly Destination[]
 }
@@ -202,7 +206,10 @@ export interface DestinationDifference {
   readonly changed: readonly (readonly [before: Destination, after: Destination])[]
 }
 
-export function differenceOfDestinations(before: readonly Destination[], after: readonly Destination[]): DestinationDifference {
+export function differenceOfDestinations(
+  before: readonly Destination[],
+  after: readonly Destination[],
+): DestinationDifference {
   const held = new Map(before.map((destination) => [destination.id, destination]))
   const added: Destination[] = []
   const removed: Destination[] = []

@@ -50,9 +50,8 @@ export function* writeObjects(
       gorb: labels({ service_name: id, service_host: host, service_port: port, protocol }),
       torb: labels({ service: id }),
     })
-    for (const name of view.backends) {
-      const backend = control.backend(id, name)
-      if (backend === null) continue
+    for (const backend of control.backends(id)) {
+      const { id: name } = backend
       const { host, port } = backend.options
       const pairs = labelPairs({ service: id, backend: name })
       backends.push({

@@ -157,7 +157,7 @@ async function* servicesInFull(
   for (const id of control.serviceIds()) {
     const view = control.service(id)
     if (view === null) continue
-    const backends = view.backends.flatMap((backend) => control.backend(id, backend) ?? [])
+    const backends = control.backends(id)
     yield before + goJson(wireServiceInFull(view, backends, counters.get(id))).replaceAll('\n', '\n\t')
     before = ',\n\t'
     // Some 100 backends; then everything else has its turn.
