@@ -1,6 +1,6 @@
 import { spawn, spawnSync, type ChildProcess, type SpawnOptions } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, openSync, readFileSync, writeFileSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -27,23 +27,17 @@ const torb: Proxy = {
   missing: () => null,
   async start(directory, listen, backends) {
     const launcher = fileURLToPath(new URL('../bin/torb', import.meta.url))
-    const args = [
-      'serve',
-      '-l',
-      '127.0.0.1:0',
-      '-i',
-      'lo',
-      '--plane',
-      'userspace',
-      '--data',
-      join(directory, 'data'),
-    ]
-    const child = spawn(launcher, args, { stdio: ['ignore', 'pipe', 'ignore'] })
-    const [line] = (await Promise.race([once(child.stdout, 'data'), once(child, 'exit')])) as [
-      Buffer | number,
-    ]
-    const api = /^torb ready (\S+)/.exec(String(line))?.[1]
-    if (api === undefined) throw new Error(`torb serve did not get ready: ${String(line)}`)
+    const log = join(directory, 'log')
+    const child = spawn(
+      launcher,
+      [...'serve -l 127.0.0.1:0 -i lo --plane userspace --data'.split(' '), join(directory, 'data')],
+      { stdio: ['ignore', 'pipe', openSync(log, 'w')] },
+    )
+    if (child.stdout === null) throw new Error('standard output was asked for as a pipe')
+    const first = await Promise.race([once(child.stdout, 'data'), once(child, 'exit')])
+    const line = String(first[0])
+    const api = /^torb ready (\S+)/.exec(line)?.[1]
+    if (api === undefined) throw new Error(`torb serve did not get ready: ${readFileSync(log, 'utf8')}`)
     const put = async (path: string, body: object): Promise<void> => {
       const headers = { 'content-type': 'application/json' }
       const response = await fetch(`${api}${path}`, { method: 'PUT', headers, body: JSON.stringify(body) })
