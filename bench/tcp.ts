@@ -6,8 +6,8 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import type { Endpoint } from '../lab/client.ts'
 import { startActor } from '../lab/process.ts'
-import { cpuSeconds, freePort, listening, proxies } from './tcp-proxies.ts'
-import type { BenchTraffic } from './tcp-traffic.ts'
+import { cpuSeconds, freePort, listening, proxies } from './tcpProxies.ts'
+import type { BenchTraffic } from './tcpTraffic.ts'
 
 /**
  * CPU of TCP proxies per connection and per megabyte, side by side on loopback, in interleaved rounds (A B C A B C).
@@ -91,7 +91,7 @@ process.on('exit', () => {
 })
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130))
 try {
-  const module = new URL('tcp-traffic.ts', import.meta.url)
+  const module = new URL('tcpTraffic.ts', import.meta.url)
   const keep = (child: ChildProcess): void => void running.push(child)
   const server = await startActor<BenchTraffic>(module, [], keep)
   const client = await startActor<BenchTraffic>(module, [], keep)

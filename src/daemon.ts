@@ -1,7 +1,7 @@
 import { lookup } from 'node:dns/promises'
 import { readFileSync } from 'node:fs'
 import { homedir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { resolve } from 'node:path'
 import { destination, pino, type Logger } from 'pino'
 import { listenPlace } from './api/endpoint.ts'
 import { isOwnListener } from './api/listeners.ts'
@@ -10,7 +10,7 @@ import { EventLog, type TorbEvent } from './control/events.ts'
 import { openControl, type OpenControl } from './control/open.ts'
 import { defaultInterface, firstAddress } from './kernel/interfaces.ts'
 import { openFileLimit } from './kernel/limits.ts'
-import { defaultTimeouts, type DaemonOptions } from './model/daemon.ts'
+import { defaultDataDirectory, defaultTimeouts, type DaemonOptions } from './model/daemon.ts'
 import type { PlaneName } from './model/names.ts'
 import type { Plane } from './planes/plane.ts'
 import { UserspacePlane } from './planes/userspace/plane.ts'
@@ -48,7 +48,9 @@ export async function startDaemon(
   )
   const ended = new AsyncDisposableStack()
   try {
-    const data = resolve(options.data ?? defaultDataDirectory())
+    const data = resolve(
+      options.data ?? defaultDataDirectory(process.env, homedir(), process.getuid?.() === 0),
+    )
     const store = await openStore(data, { log: (text) => log.debug(text) })
     ended.defer(() => store.close())
     const network = defaultInterface(options.interface)
@@ -105,12 +107,6 @@ export async function startDaemon(
     await ended.disposeAsync()
     throw error
   }
-}
-
-/** Root keeps its state where services do (FHS), others where the XDG base directories say. */
-function defaultDataDirectory(): string {
-  if (process.getuid?.() === 0) return '/var/lib/torb'
-  return join(process.env['XDG_STATE_HOME'] ?? join(homedir(), '.local', 'state'), 'torb')
 }
 
 /** The planes of this build that are to be open, the default one first. */

@@ -1,6 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Socket } from 'node:net'
-import type { Endpoint, SockDiag } from '../kernel/netlink/sock_diag.ts'
+import type { Endpoint, SockDiag } from '../kernel/netlink/sockDiag.ts'
 import { addressBytes, canonicalAddress } from '../model/address.ts'
 import { decide, type LocalTrust } from './access.ts'
 import { answerError } from './answer.ts'

@@ -144,7 +144,7 @@ describe('bodies', () => {
     ['{"port": 1, "persistence": {"timeout": 0.5}}', 'persistence.timeout must be a whole number'],
     [
       '{"port": 1, "persistence": {"tiemout": 1}}',
-      'unknown field "tiemout" in persistence (did you mean "timeout"?): allowed are timeout, netmask',
+      'persistence: unknown field "tiemout" (did you mean "timeout"?): allowed are timeout, netmask',
     ],
     ['[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[1', 'the body is nested deeper than 32 levels'],
     [Buffer.from('{"host": "\xff"}', 'latin1'), 'the body is not valid UTF-8'],

@@ -25,13 +25,18 @@ export function unknownFieldText(key: string, allowed: readonly string[]): strin
 
 /** The names of the fields at a path of a schema; none where there is no object. */
 export function fieldNames(schema: z.ZodType, path: readonly PropertyKey[]): string[] {
-  let at: unknown = unwrapped(schema)
+  let at: unknown = schema
   for (const step of path) {
-    if (at instanceof z.ZodObject) at = unwrapped(at.shape[String(step)])
-    else if (at instanceof z.ZodRecord) at = unwrapped(at.valueType)
-    else return []
+    const here = unwrapped(at)
+    at = here instanceof z.ZodRecord ? here.valueType : fieldsIn(here)[String(step)]
   }
-  return at instanceof z.ZodObject ? Object.keys(at.shape) : []
+  return Object.keys(fieldsIn(at))
+}
+
+/** The fields of the object schema within optional, nullable and defaulted ones; none where there is no object. */
+export function fieldsIn(schema: unknown): Record<string, z.ZodType> {
+  const inner = unwrapped(schema)
+  return inner instanceof z.ZodObject ? inner.shape : {}
 }
 
 function unwrapped(schema: unknown): unknown {

@@ -1,7 +1,7 @@
 import { it } from 'vitest'
 import { namespacesMissing } from '../../lab/namespaces.ts'
 import { userspaceCan } from '../../src/planes/userspace/can.ts'
-import { RemotePlane } from './remote-plane.ts'
+import { RemotePlane } from './remotePlane.ts'
 import { conformance } from './suite.ts'
 import type { actor } from './userspace.actor.ts'
 import { namespacesWorld } from './worlds/namespaces.ts'

@@ -1,6 +1,6 @@
 import { userspaceCan } from '../../src/planes/userspace/can.ts'
-import { hostPlane, RemotePlane } from './remote-plane.ts'
-import { hostWorld } from './remote-world.ts'
+import { hostPlane, RemotePlane } from './remotePlane.ts'
+import { hostWorld } from './remoteWorld.ts'
 import type { actor as director } from './userspace.actor.ts'
 import { namespacesWorld, type NamespacesWorld } from './worlds/namespaces.ts'
 

@@ -84,7 +84,7 @@ describe('under load', () => {
   it.skipIf(reason !== '')('10,000 idle connections stay open and others are answered', async () => {
     const clients = spawn(
       process.execPath,
-      [new URL('idle-clients.ts', import.meta.url).pathname, new URL(daemon.url).port, String(idle)],
+      [new URL('idleClients.ts', import.meta.url).pathname, new URL(daemon.url).port, String(idle)],
       { stdio: ['ignore', 'pipe', 'inherit'] },
     )
     try {

@@ -2,6 +2,7 @@ import { churn } from './churn.ts'
 import { handsOn } from './handsOn.ts'
 import { kills } from './kills.ts'
 import { killWithDown } from './killWithDown.ts'
+import { powerCuts } from './powerCuts.ts'
 import { pulses } from './pulses.ts'
 import { scale } from './scale.ts'
 import type { Show } from './show.ts'
@@ -11,6 +12,7 @@ export const shows: Readonly<Record<string, Show>> = {
   'hands-on': handsOn,
   kills,
   'kill-with-down': killWithDown,
+  'power-cuts': powerCuts,
   churn,
   pulses,
   scale,

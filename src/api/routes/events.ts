@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { responses, type App } from '../describe.ts'
-import type { EventStream } from '../event_stream.ts'
+import type { EventStream } from '../eventStream.ts'
 
 export function eventsRoute(app: App, stream: EventStream): void {
   app.get(

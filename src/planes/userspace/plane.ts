@@ -12,8 +12,8 @@ import { Places } from './places.ts'
 import { explain } from './explain.ts'
 import { descriptorsRefused, listenRefused, refused, unsupported } from './refusals.ts'
 import type { Service } from './service.ts'
-import { Session, TcpService } from './tcp-service.ts'
-import { UdpService } from './udp-service.ts'
+import { Session, TcpService } from './tcpService.ts'
+import { UdpService } from './udpService.ts'
 
 export interface UserspaceOptions {
   readonly timeouts?: Timeouts

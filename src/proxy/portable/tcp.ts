@@ -1,7 +1,7 @@
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { canonicalAddress, familyOf } from '../../model/address.ts'
 import type { Listener, TcpAcceptor, TcpConnection, TcpHandler } from '../transport.ts'
-import { ReadBuffers } from './read-buffers.ts'
+import { ReadBuffers } from './readBuffers.ts'
 
 /** The kernel cuts it to net.core.somaxconn. */
 const backlog = 4096

@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { remote } from '../../lab/channel.ts'
-import { crash, type CrashReport, type Victim } from './crashes.ts'
-import type { StoreActor } from './storeActor.ts'
+import { crash, type CrashReport, type Victim } from '../shows/crashes.ts'
+import type { StoreActor } from '../shows/storeActor.ts'
 
 /** Ends a process that commits to a store with kill -9. */
 export async function storeKills(count: number): Promise<CrashReport> {
@@ -16,7 +16,7 @@ export async function storeKills(count: number): Promise<CrashReport> {
 
 async function startProcess(): Promise<Victim> {
   const path = (name: string): string => fileURLToPath(new URL(name, import.meta.url))
-  const child = fork(path('../../lab/actor.ts'), [path('storeActor.ts')], { execArgv: [] })
+  const child = fork(path('../../lab/actor.ts'), [path('../shows/storeActor.ts')], { execArgv: [] })
   const exited = once(child, 'exit')
   await once(child, 'message')
   const actor = remote<StoreActor>({
@@ -31,13 +31,4 @@ async function startProcess(): Promise<Victim> {
       await exited
     },
   }
-}
-
-if (import.meta.main) {
-  const report = await storeKills(Number(process.argv[2] ?? 300))
-  console.log(
-    `${report.crashes} kills, ${report.acknowledged} acknowledged commits, ${report.wrong.length} wrong`,
-  )
-  for (const text of report.wrong) console.log(text)
-  process.exitCode = report.wrong.length === 0 ? 0 : 1
 }

@@ -1,21 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { installUml } from '../../lab/uml/install.ts'
 import { transaction, violations, type Rows } from '../shows/acknowledged.ts'
-import { powerCuts } from '../shows/power-cuts.ts'
-import { storeKills } from '../shows/store-kills.ts'
-
-const full = process.env['TORB_FULL'] === '1'
-const skipReason = missing()
-if (skipReason !== null) console.log(`skipped: power cuts need User-Mode Linux: ${skipReason}`)
-
-function missing(): string | null {
-  try {
-    installUml()
-    return null
-  } catch (error) {
-    return (error as Error).message
-  }
-}
+import { storeKills } from './storeKills.ts'
 
 describe('the check for lost commits', () => {
   /** The rows after transactions 1 to `last` of one lane. */
@@ -62,20 +47,9 @@ describe('the check for lost commits', () => {
 
 describe('acknowledged commits', () => {
   it('survive kill -9', async () => {
-    const count = full ? 300 : 12
+    const count = 12
     const report = await storeKills(count)
     expect(report).toMatchObject({ crashes: count, wrong: [] })
     expect(report.acknowledged).toBeGreaterThan(count)
   }, 600_000)
-
-  it.skipIf(skipReason !== null)(
-    'survive power cuts',
-    async () => {
-      const count = full ? 20 : 3
-      const report = await powerCuts(count)
-      expect(report).toMatchObject({ crashes: count, wrong: [] })
-      expect(report.acknowledged).toBeGreaterThan(count)
-    },
-    600_000,
-  )
 })

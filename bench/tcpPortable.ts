@@ -2,7 +2,7 @@
  * CPU of the userspace plane alone, without the daemon, per connection, per message and per MB: to compare what carries the
  * bytes. Load and backend are processes of their own. The peers' figures: bench/tcp.ts.
  *
- *     node bench/tcp-portable.ts [ROUNDS]
+ *     node bench/tcpPortable.ts [ROUNDS]
  */
 import { fork, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
 import { describe, expect, it } from 'vitest'
 import { addressBytes, canonicalAddress } from '../../model/address.ts'
-import { encodeInetDiagRequest, SockDiag } from './sock_diag.ts'
+import { encodeInetDiagRequest, SockDiag } from './sockDiag.ts'
 
 const missing = await SockDiag.open().then(
   (diag) => {

@@ -8,7 +8,7 @@ import type { Show } from './show.ts'
 import type { StoreActor } from './storeActor.ts'
 
 /** Cuts the power of a machine that commits to a store on ext4: a User-Mode Linux kernel, ended with SIGKILL. */
-export async function powerCuts(count: number): Promise<CrashReport> {
+async function cutPower(count: number): Promise<CrashReport> {
   using place = mkdtempDisposableSync(join(tmpdir(), 'torb-power-'))
   const disk = join(place.path, 'disk')
   makeDisk(disk, 64)
@@ -21,20 +21,11 @@ export async function powerCuts(count: number): Promise<CrashReport> {
 }
 
 /** A show of the catalogue: every acknowledged commit is there after each cut, whole. */
-export const powerCutShow: Show = {
+export const powerCuts: Show = {
   about: 'power cuts under a store on ext4: every acknowledged commit present, none half-present',
   async run(size) {
-    const { crashes, acknowledged, wrong } = await powerCuts(size === 'full' ? 20 : 3)
+    const { crashes, acknowledged, wrong } = await cutPower(size === 'full' ? 20 : 3)
     if (wrong.length > 0) throw new Error(wrong.join('\n'))
     return { 'power cuts': crashes, 'acknowledged commits': acknowledged, lost: 0 }
   },
-}
-
-if (import.meta.main) {
-  const report = await powerCuts(Number(process.argv[2] ?? 20))
-  console.log(
-    `${report.crashes} power cuts, ${report.acknowledged} acknowledged commits, ${report.wrong.length} wrong`,
-  )
-  for (const text of report.wrong) console.log(text)
-  process.exitCode = report.wrong.length === 0 ? 0 : 1
 }

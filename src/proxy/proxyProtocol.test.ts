@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { addressText, canonicalAddress } from '../model/address.ts'
-import { proxyHeader } from './proxy-protocol.ts'
+import { proxyHeader } from './proxyProtocol.ts'
 
 const port = fc.integer({ min: 0, max: 65535 })
 const v4 = fc.uint8Array({ minLength: 4, maxLength: 4 }).map(addressText)

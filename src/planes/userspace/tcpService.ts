@@ -1,4 +1,4 @@
-import { proxyHeader } from '../../proxy/proxy-protocol.ts'
+import { proxyHeader } from '../../proxy/proxyProtocol.ts'
 import type { Listener, TcpAcceptor, TcpConnection, TcpHandler } from '../../proxy/transport.ts'
 import { Timed } from '../../proxy/wheel.ts'
 import type { Template } from './affinity.ts'

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { createServer, get, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { EventLog, type TorbEvent } from '../control/events.ts'
-import { EventStream } from './event_stream.ts'
+import { EventStream } from './eventStream.ts'
 import { listeningApi } from '../../test/fixtures/api.ts'
 
 const startedAt = 36 * 36
