@@ -147,7 +147,7 @@ async function takeOver(control: OpenControl, path: string | undefined, file: Co
     at: Date.now(),
     type: 'config-loaded',
     file: path,
-    message: `${outcome.changes} changes`,
+    message: `services changed: ${outcome.changes}`,
   })
 }
 

@@ -167,6 +167,8 @@ describe('writes', () => {
     expect(await code(control.createBackend('web', 'b', backend('10.0.0.3'), 'rest'))).toBe('refused: no')
     expect(await code(control.deleteService('web', 'rest'))).toBe('refused: no')
     expect(control.backend('web', 'a')?.options.weight).toBe(100)
+    expect(control.service('web')?.reconcile.state).toBe('applied')
+    expect(control.events.since(0).filter(({ event }) => event.type.startsWith('plane-'))).toEqual([])
     expect(weights(plane, 'web')).toEqual([['a', 100]])
     expect(JSON.parse(store.dump()).filter(([name]: [string]) => name !== 'health')).toEqual(
       JSON.parse(before),

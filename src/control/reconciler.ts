@@ -123,7 +123,8 @@ export class Reconciler {
       const decided = this.#decide(this.#takeBatch())
       const kept = await this.#makeDurable(decided)
       const written = kept.map((write) => this.#options.desired.put(write.id, write.after))
-      const refusals = await this.#apply(written, this.#takeDirty())
+      const undoable = new Set(kept.filter((write) => write.source === 'rest').map((write) => write.id))
+      const refusals = await this.#apply(written, this.#takeDirty(), undoable)
       await this.#answer(kept, refusals)
       void this.#saveHealth()
       for (const { plane, keys, done } of this.#audits.splice(0)) {
@@ -257,10 +258,15 @@ export class Reconciler {
     }
   }
 
-  /** Brings the planes to the effective state of these services. */
+  /**
+   * Brings the planes to the effective state of these services.
+   *
+   * @param undoable services whose refusal is going to be undone, and so is no failure that lasts
+   */
   async #apply(
     written: readonly ServiceState[],
     dirty: readonly ServiceState[],
+    undoable: ReadonlySet<ServiceId>,
   ): Promise<Map<ServiceId, Refusal>> {
     const states = new Set([...dirty, ...written])
     const refusals = new Map<ServiceId, Refusal>()
@@ -295,7 +301,10 @@ export class Reconciler {
         else refusals.set(change.key, outcome.error)
       })
     }
-    for (const state of states) this.#note(state, refusals.get(state.id))
+    for (const state of states) {
+      const refusal = refusals.get(state.id)
+      if (refusal === undefined || !undoable.has(state.id)) this.#note(state, refusal)
+    }
     return refusals
   }
 
@@ -390,7 +399,7 @@ export class Reconciler {
     const { desired, vitals, store, log, ledger } = this.#options
     const states = undone.map((write) => desired.put(write.id, write.before))
     for (const state of states) state.retryAt = 0
-    await this.#apply(states, [])
+    await this.#apply(states, [], new Set())
     const rows = undone.flatMap((write) => rowsBetween(write.after, write.before))
     try {
       await store.commit(rows)
