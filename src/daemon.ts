@@ -2,7 +2,7 @@ import { lookup } from 'node:dns/promises'
 import { readFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { resolve } from 'node:path'
-import { destination, pino, type Logger } from 'pino'
+import type { Logger } from 'pino'
 import { listenPlace } from './api/endpoint.ts'
 import { isOwnListener } from './api/listeners.ts'
 import { startApi, type Api } from './api/server.ts'
@@ -10,6 +10,7 @@ import { EventLog, type TorbEvent } from './control/events.ts'
 import { openControl, type OpenControl } from './control/open.ts'
 import { defaultInterface, firstAddress } from './kernel/interfaces.ts'
 import { openFileLimit } from './kernel/limits.ts'
+import { openLog } from './log.ts'
 import { defaultDataDirectory, defaultTimeouts, type DaemonOptions } from './model/daemon.ts'
 import type { PlaneName } from './model/names.ts'
 import type { Plane } from './planes/plane.ts'
@@ -42,10 +43,7 @@ export async function startDaemon(
   const file = flags.config === undefined ? null : await readConfig(flags.config)
   const { config: _file, ...given } = flags
   const options: DaemonOptions = { ...file?.options, ...definedIn(given) }
-  const log = pino(
-    { level: options.verbose === true ? 'debug' : 'info' },
-    destination({ dest: 2, sync: false }),
-  )
+  const log = openLog(options.verbose ?? false)
   const ended = new AsyncDisposableStack()
   try {
     const data = resolve(
