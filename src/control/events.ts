@@ -1,5 +1,11 @@
 import type { BackendId, PlaneName, ServiceId } from '../model/names.ts'
 
+/** The part of a logger (pino's) that control uses. */
+export interface Log {
+  info(fields: object, text: string): void
+  warn(fields: object, text: string): void
+}
+
 /** All that happens, as one closed union: the log, the metrics, `/events` and the live pages render it. */
 export type TorbEvent = { readonly at: number } & (
   | {

@@ -19,7 +19,7 @@ async function start(store = new MemoryStore(), plane = new MemoryPlane(), flush
     flush,
     maxChecks: 16,
     now: Date.now,
-    log: { warn: () => undefined },
+    log: { info: () => undefined, warn: () => undefined },
     resolve: (name) =>
       name === 'web.test' ? Promise.resolve('10.0.0.9') : Promise.reject(new Error(`no ${name}`)),
     defaultHost: () => '10.0.0.1',

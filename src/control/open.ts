@@ -13,7 +13,7 @@ import {
   deleteService,
 } from './desired.ts'
 import { defaultDrain } from './effective.ts'
-import type { EventLog } from './events.ts'
+import type { EventLog, Log } from './events.ts'
 import { KeyLedger } from './ledger.ts'
 import { makeNames, type NamesOptions } from './addresses.ts'
 import { Reconciler } from './reconciler.ts'
@@ -35,7 +35,7 @@ export interface ControlOptions extends NamesOptions {
   /** At most so many health checks at a time. */
   readonly maxChecks: number
   readonly now: () => number
-  readonly log: { warn(fields: object, text: string): void }
+  readonly log: Log
 }
 
 export interface OpenControl extends Control {
@@ -119,6 +119,12 @@ export async function openControl(options: ControlOptions): Promise<OpenControl>
     events,
     async createService(id, body, source) {
       const read = await names.service(body)
+      if (read.options.persistent && read.options.persistence === undefined) {
+        log.info(
+          { service: id },
+          'persistent is kept and shown but pins no client; for that send "persistence": {"timeout": 300}',
+        )
+      }
       await reconciler.write(
         id,
         createService(id, source === 'file' ? 'file' : 'rest', read.options, read.address),

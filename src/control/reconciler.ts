@@ -7,7 +7,7 @@ import type { Step } from './desired.ts'
 import { initialHealth } from '../pulse/health.ts'
 import { ownListener } from './addresses.ts'
 import { effective, sameService, type Vital } from './effective.ts'
-import type { EventLog, Source } from './events.ts'
+import type { EventLog, Log, Source } from './events.ts'
 import type { KeyLedger } from './ledger.ts'
 import { endpointKey, rowsBetween, type ServiceRecord } from './records.ts'
 import { weightEvents, writeEvents } from './report.ts'
@@ -44,7 +44,7 @@ export interface ReconcilerOptions {
   readonly now: () => number
   /** True where Torb's own API listens. Asked at each change: the API may have moved since a backend was created. */
   readonly isOwnListener: (address: string, port: number) => boolean
-  readonly log: { warn(fields: object, text: string): void }
+  readonly log: Log
 }
 
 /**

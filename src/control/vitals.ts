@@ -5,7 +5,7 @@ import type { CheckResult, CheckSpec, Pulse, Schedule } from '../pulse/check.ts'
 import { decodeHealth, effectiveWeight, encodeHealth, metrics, observe, pace } from '../pulse/health.ts'
 import { makePulse } from '../pulse/pulse.ts'
 import type { Row } from '../store/store.ts'
-import type { EventLog } from './events.ts'
+import type { EventLog, Log } from './events.ts'
 import { backendKey, bucket, configuredWeight, type BackendRecord } from './records.ts'
 import { BackendState, type ServiceState } from './state.ts'
 
@@ -22,7 +22,7 @@ export interface VitalsOptions {
   readonly now: () => number
   /** The weight in force of a backend of this service may have changed. */
   readonly changed: (service: ServiceState) => void
-  readonly log: { warn(fields: object, text: string): void }
+  readonly log: Log
   readonly maxInFlight?: number
 }
 

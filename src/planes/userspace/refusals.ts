@@ -41,13 +41,13 @@ export function unsupported(service: VirtualService): Refusal | null {
   return null
 }
 
-const causes: Readonly<Record<string, (endpoint: string, address: string) => string>> = {
-  EADDRINUSE: (endpoint) =>
-    `another program or service listens there; end it (\`ss -lntup\` shows which it is), or give the service another port than ${endpoint}'s`,
+const causes: Readonly<Record<string, (address: string) => string>> = {
+  EADDRINUSE: () =>
+    `another program or service listens there; end it (\`ss -lntup\` shows which it is), or give the service another port`,
   EACCES: () =>
     'ports below 1024 need a privilege; start torb with CAP_NET_BIND_SERVICE, or lower net.ipv4.ip_unprivileged_port_start, or take a higher port',
-  EADDRNOTAVAIL: (_, address) =>
-    `no interface of this host has the address; add it (\`ip address add ${address}/${familyOf(address) === 6 ? 128 : 32} dev lo\`), or start torb with -vipi`,
+  EADDRNOTAVAIL: (address) =>
+    `no interface of this host has the address; add it (\`ip address add ${address}/${familyOf(address) === 6 ? 128 : 32} dev lo\`), or give the service one that it has`,
   EMFILE: () => 'the process has no file descriptor left; raise its limit (ulimit -n, LimitNOFILE=)',
   ENFILE: () => 'the system has no file descriptor left; raise fs.file-max',
   EAFNOSUPPORT: () => 'this kernel has no such address family; enable IPv6, or give an IPv4 address',
@@ -57,8 +57,7 @@ const causes: Readonly<Record<string, (endpoint: string, address: string) => str
 export function listenRefused(service: VirtualService, error: unknown): Refusal {
   const code = error instanceof Error && 'code' in error ? String(error.code) : ''
   const endpoint = endpointText(service.address, service.port)
-  const reason =
-    causes[code]?.(endpoint, service.address) ?? (error instanceof Error ? error.message : String(error))
+  const reason = causes[code]?.(service.address) ?? (error instanceof Error ? error.message : String(error))
   const named = code === '' ? '' : ` (${code})`
   return refused(
     `service ${service.id}: cannot listen on ${service.protocol} ${endpoint}${named}: ${reason}`,
