@@ -76,7 +76,7 @@ export class Configuration {
     const step = configure(object.id, options, address, backends)
     const after = step(this.#desired.record(object.id))
     if (after === null) throw new TypeError('a configured service cannot vanish')
-    this.#reconciler.checkPlane(after)
+    this.#reconciler.check(after)
     return { id: object.id, step, after }
   }
 

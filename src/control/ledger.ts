@@ -54,6 +54,11 @@ export class KeyLedger {
     })
   }
 
+  /** Rows that could not be cleared: they come with the next call of `takeCleared`. */
+  giveBack(rows: readonly Row[]): void {
+    this.#cleared.push(...rows)
+  }
+
   #of(plane: PlaneName): Map<ServiceId, string> {
     const notes = this.#notes.get(plane) ?? new Map<ServiceId, string>()
     this.#notes.set(plane, notes)

@@ -319,6 +319,57 @@ describe('drift', () => {
   })
 })
 
+describe('health', () => {
+  const refused = backend('127.0.0.1', { port: 1, pulse: { type: 'tcp', interval: '1s' } })
+  const status = (control: OpenControl) => control.backend('web', 'a')?.metrics.status
+
+  it('takes a failing backend out, says why, and is still known after a restart', async () => {
+    const first = await start()
+    await first.control.createService('web', { port: 1 }, 'rest')
+    await first.control.createBackend('web', 'a', refused, 'rest')
+    await expect.poll(() => weights(first.plane, 'web'), { timeout: 5000 }).toEqual([['a', 0]])
+    expect(first.control.backend('web', 'a')).toMatchObject({
+      effectiveWeight: 0,
+      reason: 'Down: connection refused',
+    })
+    expect(first.control.events.since(0).map(({ event }) => event.type)).toEqual([
+      'service-created',
+      'backend-created',
+      'backend-down',
+      'weight-changed',
+    ])
+    await first.control.close()
+    const { control, plane } = await start(first.store, new MemoryPlane())
+    expect(status(control)).toBe(1)
+    expect(weights(plane, 'web')).toEqual([['a', 0]])
+  })
+
+  it('moves weights while the disk is full, and is stored once there is room', async () => {
+    const { control, store, plane } = await start()
+    await control.createService('web', { port: 1 }, 'rest')
+    await control.createBackend('web', 'a', refused, 'rest')
+    store.full = true
+    await expect.poll(() => weights(plane, 'web'), { timeout: 5000 }).toEqual([['a', 0]])
+    expect(store.rows.get('health')?.size ?? 0).toBe(0)
+    store.full = false
+    await control.patchService('web', { method: 'rr' }, 'rest')
+    await expect.poll(() => store.rows.get('health')?.size).toBe(1)
+  })
+
+  it('where all are Down, fb-zero-to-one gives each a weight of 1', async () => {
+    const { control, plane } = await start()
+    await control.createService('web', { port: 1, fallback: 'fb-zero-to-one' }, 'rest')
+    await control.createBackend('web', 'a', refused, 'rest')
+    await control.createBackend('web', 'b', { ...refused, host: '127.0.0.2' }, 'rest')
+    await expect
+      .poll(() => weights(plane, 'web')?.map(([, weight]) => weight), { timeout: 8000 })
+      .toEqual([1, 1])
+    expect(control.backend('web', 'a')?.reason).toBe(
+      'Down: connection refused; gets traffic because every backend is Down (fb-zero-to-one)',
+    )
+  })
+})
+
 describe('drains', () => {
   it('a draining backend has weight 0 and goes when its last connection ends', async () => {
     const { control, plane } = await start()

@@ -1,23 +1,15 @@
 import type { PlaneName, ServiceId } from '../model/names.ts'
 import { exists, message, Refusal } from '../model/refusal.ts'
-import type { Change, Outcome, Plane, VirtualService } from '../planes/plane.ts'
 import { StoreFull, type Store } from '../store/store.ts'
-import { unsupported } from '../planes/can.ts'
+import { Convergence, type ConvergenceOptions } from './convergence.ts'
 import type { Step } from './desired.ts'
-import { initialHealth } from '../pulse/health.ts'
-import { ownListener } from './addresses.ts'
-import { effective, sameService, type Vital } from './effective.ts'
-import type { EventLog, Log, Source } from './events.ts'
-import type { KeyLedger } from './ledger.ts'
+import type { Source } from './events.ts'
 import { endpointKey, rowsBetween, type ServiceRecord } from './records.ts'
-import { weightEvents, writeEvents } from './report.ts'
-import type { DesiredState, ServiceState } from './state.ts'
-import type { Vitals } from './vitals.ts'
+import { writeEvents } from './report.ts'
+import type { ServiceState } from './state.ts'
 
 /** At most so many writes become one transaction and one batch to a plane. */
 const batchSize = 1024
-const firstRetryMs = 1000
-const lastRetryMs = 60_000
 
 interface Write {
   readonly id: ServiceId
@@ -33,18 +25,8 @@ interface Decided extends Write {
   readonly after: ServiceRecord | null
 }
 
-export interface ReconcilerOptions {
-  readonly desired: DesiredState
-  readonly planes: ReadonlyMap<PlaneName, Plane>
-  readonly defaultPlane: PlaneName
+export interface ReconcilerOptions extends ConvergenceOptions {
   readonly store: Store
-  readonly ledger: KeyLedger
-  readonly vitals: Vitals
-  readonly events: EventLog
-  readonly now: () => number
-  /** True where Torb's own API listens. Asked at each change: the API may have moved since a backend was created. */
-  readonly isOwnListener: (address: string, port: number) => boolean
-  readonly log: Log
 }
 
 /**
@@ -58,17 +40,18 @@ export interface ReconcilerOptions {
  */
 export class Reconciler {
   readonly #options: ReconcilerOptions
+  readonly #convergence: Convergence
   #writes: Write[] = []
   #audits: { readonly plane: PlaneName; readonly keys: readonly ServiceId[]; readonly done: () => void }[] =
     []
   readonly #dirty = new Set<ServiceState>()
   #running: Promise<void> | null = null
-  #savingHealth = false
-  #retryTimer: NodeJS.Timeout | null = null
+  #saving: Promise<void> | null = null
   #closed = false
 
   constructor(options: ReconcilerOptions) {
     this.#options = options
+    this.#convergence = new Convergence(options, (state) => this.touch(state))
   }
 
   /** Resolves when the step is durable and in the plane; rejects with a Refusal, and then nothing has changed. */
@@ -96,6 +79,11 @@ export class Reconciler {
     return promise
   }
 
+  /** @throws Refusal where the plane of this service cannot carry it */
+  check(record: ServiceRecord): void {
+    this.#convergence.check(record)
+  }
+
   /** All that was asked for before this call is done. */
   async settled(): Promise<void> {
     while (this.#running !== null) await this.#running
@@ -103,8 +91,9 @@ export class Reconciler {
 
   async close(): Promise<void> {
     this.#closed = true
-    if (this.#retryTimer !== null) clearTimeout(this.#retryTimer)
+    this.#convergence.close()
     await this.settled()
+    await this.#saving
     await this.#saveHealth()
   }
 
@@ -124,11 +113,13 @@ export class Reconciler {
       const kept = await this.#makeDurable(decided)
       const written = kept.map((write) => this.#options.desired.put(write.id, write.after))
       const undoable = new Set(kept.filter((write) => write.source === 'rest').map((write) => write.id))
-      const refusals = await this.#apply(written, this.#takeDirty(), undoable)
+      const refusals = await this.#convergence.apply(written, this.#takeDirty(), undoable)
       await this.#answer(kept, refusals)
-      void this.#saveHealth()
+      this.#saving ??= this.#saveHealth().finally(() => {
+        this.#saving = null
+      })
       for (const { plane, keys, done } of this.#audits.splice(0)) {
-        await this.#compare(plane, keys)
+        for (const state of await this.#convergence.compare(plane, keys)) this.#dirty.add(state)
         done()
       }
     }
@@ -136,29 +127,6 @@ export class Reconciler {
 
   #waiting(): boolean {
     return this.#writes.length > 0 || this.#dirty.size > 0 || this.#audits.length > 0
-  }
-
-  async #compare(name: PlaneName, keys: readonly ServiceId[]): Promise<void> {
-    const { planes, desired, events, now, log } = this.#options
-    const held = new Map<ServiceId, VirtualService>()
-    try {
-      for await (const [id, spec] of planes.get(name)?.observe(keys) ?? []) held.set(id, spec)
-    } catch (error) {
-      log.warn({ plane: name }, `the plane could not be observed: ${text(error)}`)
-      return
-    }
-    for (const id of keys) {
-      const state = desired.services.get(id)
-      const given = state?.held.get(name)
-      const seen = held.get(id)
-      if (state === undefined || given === undefined || (seen !== undefined && sameService(given, seen)))
-        continue
-      if (seen === undefined) state.held.delete(name)
-      else state.held.set(name, seen)
-      const difference = seen === undefined ? 'the service is gone' : 'the service was changed'
-      events.record({ at: now(), type: 'plane-drift', plane: name, service: id, difference })
-      this.#dirty.add(state)
-    }
   }
 
   /** The oldest writes, one a service. */
@@ -202,7 +170,7 @@ export class Reconciler {
           if (holder !== undefined && holder !== write.id) {
             throw exists(`${message.exists}: service "${holder}" has ${endpoint} already`)
           }
-          this.checkPlane(after)
+          this.#convergence.check(after)
           claimed.set(endpoint, write.id)
         }
         decided.push({ ...write, before, after })
@@ -215,34 +183,11 @@ export class Reconciler {
     return decided
   }
 
-  /** @throws Refusal where the plane of this service cannot carry it */
-  checkPlane(record: ServiceRecord): void {
-    const vital = this.#options.desired.services.get(record.id)?.vital ?? (() => newcomer)
-    const why = this.#unfit(this.#planeOf(record), effective(record, vital, null))
-    if (why !== null) throw new Refusal('invalid', why)
-  }
-
-  /** Why this plane cannot carry this service, or null. */
-  #unfit(name: PlaneName, spec: VirtualService): string | null {
-    const { planes, isOwnListener } = this.#options
-    const plane = planes.get(name)
-    if (plane === undefined) {
-      return `plane "${name}" is not open in this Torb: choose ${[...planes.keys()].join(' or ')}, or start Torb with --plane ${name}`
-    }
-    const ours = spec.destinations.find(({ address, port }) => isOwnListener(address, port))
-    if (ours !== undefined) return ownListener(ours.address, ours.port)
-    return unsupported(
-      plane.can,
-      spec,
-      [...planes.values()].map((other) => other.can),
-    )
-  }
-
   /** Stores the batch; what cannot be stored is refused and has changed nothing. */
   async #makeDurable(decided: readonly Decided[]): Promise<readonly Decided[]> {
     const rows = decided.flatMap((write) => [
       ...rowsBetween(write.before, write.after),
-      ...this.#options.ledger.rowsBefore(this.#planeOf(write.after), write.after),
+      ...this.#options.ledger.rowsBefore(this.#convergence.planeOf(write.after), write.after),
     ])
     if (rows.length === 0) return decided
     try {
@@ -256,126 +201,6 @@ export class Reconciler {
       for (const write of decided) write.reject(refusal)
       return []
     }
-  }
-
-  /**
-   * Brings the planes to the effective state of these services.
-   *
-   * @param undoable services whose refusal is going to be undone, and so is no failure that lasts
-   */
-  async #apply(
-    written: readonly ServiceState[],
-    dirty: readonly ServiceState[],
-    undoable: ReadonlySet<ServiceId>,
-  ): Promise<Map<ServiceId, Refusal>> {
-    const states = new Set([...dirty, ...written])
-    const refusals = new Map<ServiceId, Refusal>()
-    const changes = new Map<PlaneName, Change<VirtualService, ServiceId>[]>()
-    const add = (name: PlaneName, change: Change<VirtualService, ServiceId>): void => {
-      if (change.before === change.after) return
-      const list = changes.get(name) ?? []
-      changes.set(name, list)
-      list.push(change)
-    }
-    for (const state of states) {
-      const wanted = this.#planeOf(state.record)
-      if (state.record !== null) {
-        const before = state.held.get(wanted) ?? null
-        const after = effective(state.record, state.vital, before)
-        const why = after === before ? null : this.#unfit(wanted, after)
-        if (why === null) add(wanted, { key: state.id, before, after })
-        else refusals.set(state.id, new Refusal('refused', why))
-      }
-      for (const [name, before] of state.held) {
-        if (name !== wanted || state.record === null) add(name, { key: state.id, before, after: null })
-      }
-    }
-    const byWrite = new Set(written)
-    for (const [name, list] of changes) {
-      const outcomes = await this.#ask(name, list)
-      list.forEach((change, index) => {
-        const state = this.#options.desired.services.get(change.key)
-        const outcome = outcomes[index]
-        if (state === undefined || outcome === undefined) return
-        if (outcome.ok) this.#took(state, name, change, byWrite.has(state))
-        else refusals.set(change.key, outcome.error)
-      })
-    }
-    for (const state of states) {
-      const refusal = refusals.get(state.id)
-      if (refusal === undefined || !undoable.has(state.id)) this.#note(state, refusal)
-    }
-    return refusals
-  }
-
-  async #ask(
-    name: PlaneName,
-    changes: readonly Change<VirtualService, ServiceId>[],
-  ): Promise<readonly Outcome[]> {
-    try {
-      return (await this.#options.planes.get(name)?.apply(changes)) ?? []
-    } catch (error) {
-      const refusal = new Refusal('unreachable', `the ${name} plane did not answer: ${text(error)}`, {
-        cause: error,
-      })
-      return changes.map(() => ({ ok: false, error: refusal }))
-    }
-  }
-
-  #took(
-    state: ServiceState,
-    name: PlaneName,
-    { before, after }: Change<VirtualService, ServiceId>,
-    byWrite: boolean,
-  ): void {
-    const { events, now, ledger } = this.#options
-    if (after === null) {
-      state.held.delete(name)
-      ledger.removed(name, state.id)
-    } else state.held.set(name, after)
-    if (byWrite || before === null || after === null) return
-    for (const event of weightEvents(state, before, after, now())) events.record(event)
-  }
-
-  /** Notes how it went, and when a failing service is tried again. */
-  #note(state: ServiceState, refusal: Refusal | undefined): void {
-    const { now, events, desired, vitals } = this.#options
-    const plane = this.#planeOf(state.record)
-    if (refusal === undefined) {
-      if (state.reconcile.state === 'failing') {
-        events.record({ at: now(), type: 'plane-recovered', plane, service: state.id })
-      }
-      if (state.reconcile.state !== 'applied' || state.reconcile.since === 0) {
-        state.reconcile = { state: 'applied', message: '', since: now() }
-      }
-      state.attempts = 0
-      state.retryAt = 0
-      if (state.record === null) vitals.follow(state)
-      desired.drop(state)
-      return
-    }
-    if (state.reconcile.state !== 'failing' || state.reconcile.message !== refusal.message) {
-      events.record({ at: now(), type: 'plane-failed', plane, service: state.id, message: refusal.message })
-      state.reconcile = { state: 'failing', message: refusal.message, since: now() }
-    }
-    const wait = Math.min(lastRetryMs, firstRetryMs * 2 ** state.attempts++)
-    state.retryAt = now() + wait
-    this.#retryLater(wait)
-  }
-
-  #retryLater(ms: number): void {
-    if (this.#retryTimer !== null || this.#closed) return
-    this.#retryTimer = setTimeout(() => {
-      this.#retryTimer = null
-      const { desired, now } = this.#options
-      let next = Number.POSITIVE_INFINITY
-      for (const state of desired.services.values()) {
-        if (state.retryAt === 0) continue
-        if (state.retryAt <= now()) this.touch(state)
-        else next = Math.min(next, state.retryAt)
-      }
-      if (Number.isFinite(next)) this.#retryLater(next - now())
-    }, ms)
   }
 
   /** Answers each write; one from REST that a plane refused is undone first, in the store and in the planes. */
@@ -399,7 +224,7 @@ export class Reconciler {
     const { desired, vitals, store, log, ledger } = this.#options
     const states = undone.map((write) => desired.put(write.id, write.before))
     for (const state of states) state.retryAt = 0
-    await this.#apply(states, [], new Set())
+    await this.#convergence.apply(states, [], new Set())
     const rows = undone.flatMap((write) => rowsBetween(write.after, write.before))
     try {
       await store.commit(rows)
@@ -413,34 +238,32 @@ export class Reconciler {
     undone.forEach((write, index) => {
       const state = states[index]
       if (state !== undefined) {
-        vitals.save(state)
+        for (const backend of state.backends.values()) vitals.save(backend)
         if (write.before === null && state.held.size === 0)
-          ledger.removed(this.#planeOf(write.after), write.id)
+          ledger.removed(this.#convergence.planeOf(write.after), write.id)
       }
       const refusal = refusals.get(write.id)
       if (refusal !== undefined) write.reject(refusal)
     })
   }
 
-  #planeOf(record: ServiceRecord | null): PlaneName {
-    return record?.options.plane ?? this.#options.defaultPlane
-  }
-
   /** Health is stored behind the planes' back: it is never waited for, and a full disk only delays it. */
   async #saveHealth(): Promise<void> {
-    if (this.#savingHealth) return
-    const rows = [...this.#options.vitals.takeUnsaved(), ...this.#options.ledger.takeCleared()]
-    if (rows.length === 0) return
-    this.#savingHealth = true
-    try {
-      await this.#options.store.commit(rows)
-    } catch (error) {
-      this.#options.log.warn({}, `health could not be stored: ${text(error)}`)
-    } finally {
-      this.#savingHealth = false
+    const { vitals, ledger, store, log } = this.#options
+    for (;;) {
+      const backends = vitals.takeUnsaved()
+      const cleared = ledger.takeCleared()
+      if (backends.length + cleared.length === 0) return
+      try {
+        await store.commit([...backends.map((backend) => vitals.rowOf(backend)), ...cleared])
+      } catch (error) {
+        for (const backend of backends) vitals.save(backend)
+        ledger.giveBack(cleared)
+        log.warn({}, `health could not be stored, which is tried again with the next change: ${text(error)}`)
+        return
+      }
     }
   }
 }
 
-const newcomer: Vital = { health: initialHealth(), held: null }
 const text = (error: unknown): string => (error instanceof Error ? error.message : String(error))

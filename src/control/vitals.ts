@@ -79,25 +79,26 @@ export class Vitals {
     }
   }
 
-  /** The rows of health that changed since the last call. */
-  takeUnsaved(): Row[] {
-    const rows = [...this.#unsaved].map((backend) => ({
-      bucket: bucket.health,
-      key: backendKey(backend.service.id, backend.id),
-      value: encodeHealth(backend.health),
-    }))
+  /** The backends whose health changed since the last call. */
+  takeUnsaved(): BackendState[] {
+    const backends = [...this.#unsaved]
     this.#unsaved.clear()
-    return rows
+    return backends
+  }
+
+  rowOf(backend: BackendState): Row {
+    const key = backendKey(backend.service.id, backend.id)
+    return { bucket: bucket.health, key, value: encodeHealth(backend.health) }
+  }
+
+  /** Has a backend's health stored again: the row was not written, or was taken away by a removal that was undone. */
+  save(backend: BackendState): void {
+    if (backend.service.backends.get(backend.id) === backend) this.#unsaved.add(backend)
   }
 
   /** A result from elsewhere than a check of ours, such as a plane's own monitor. */
   report(backend: BackendState, result: CheckResult): void {
     this.#observe(backend, result)
-  }
-
-  /** Has the health of all its backends stored again: a removal that took the rows away was undone. */
-  save(service: ServiceState): void {
-    for (const backend of service.backends.values()) this.#unsaved.add(backend)
   }
 
   get inFlight(): number {

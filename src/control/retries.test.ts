@@ -1,0 +1,36 @@
+import { afterEach, beforeEach, expect, it, vi } from 'vitest'
+import { Retries } from './retries.ts'
+import { DesiredState } from './state.ts'
+
+beforeEach(() => void vi.useFakeTimers({ now: 0 }))
+afterEach(() => void vi.useRealTimers())
+
+it('each service has its own back-off, however long another one waits', () => {
+  const desired = new DesiredState()
+  const touched: [string, number][] = []
+  const [old, fresh] = [desired.put('old', null), desired.put('fresh', null)]
+  const retries: Retries = new Retries({
+    desired,
+    now: Date.now,
+    touch: (state) => {
+      touched.push([state.id, Date.now() / 1000])
+      retries.later(state)
+    },
+  })
+  old.attempts = 10
+  retries.later(old)
+  retries.later(fresh)
+  vi.advanceTimersByTime(70_000)
+  expect(touched).toEqual([
+    ['fresh', 1],
+    ['fresh', 3],
+    ['fresh', 7],
+    ['fresh', 15],
+    ['fresh', 31],
+    ['old', 60],
+    ['fresh', 63],
+  ])
+  retries.close()
+  vi.advanceTimersByTime(1_000_000)
+  expect(touched.length).toBe(7)
+})
