@@ -5,7 +5,7 @@ import type { Names } from './addresses.ts'
 import type { ConfiguredOutcome, ConfiguredService } from './control.ts'
 import { configure, deleteService, type ConfiguredBackend, type Step } from './desired.ts'
 import type { Reconciler } from './reconciler.ts'
-import { endpointKey, type ServiceRecord } from './records.ts'
+import { endpointOf, type ServiceRecord } from './records.ts'
 import type { DesiredState } from './state.ts'
 
 interface Prepared {
@@ -88,7 +88,7 @@ export class Configuration {
     const claimed = new Map<string, ServiceId>()
     for (const { id, after } of prepared) {
       at.service = id
-      const endpoint = endpointKey(after)
+      const endpoint = endpointOf(after)
       const holder = this.#desired.holderOf(endpoint)
       const other =
         claimed.get(endpoint) ??

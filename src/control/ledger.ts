@@ -1,7 +1,7 @@
 import type { PlaneName, ServiceId } from '../model/names.ts'
 import type { Ledger } from '../planes/plane.ts'
 import type { Row } from '../store/store.ts'
-import { bucket, endpointKey, type ServiceRecord } from './records.ts'
+import { bucket, endpointOf, type ServiceRecord } from './records.ts'
 
 /**
  * Which services were given to which plane, kept over restarts for planes whose entries outlive Torb: kernels keep no
@@ -31,7 +31,7 @@ export class KeyLedger {
   /** The rows to store with a wish, before its plane is asked. */
   rowsBefore(plane: PlaneName, record: ServiceRecord | null): Row[] {
     if (record === null || !this.#outliving.has(plane)) return []
-    const note = endpointKey(record)
+    const note = endpointOf(record)
     if (this.#of(plane).get(record.id) === note) return []
     this.#of(plane).set(record.id, note)
     return [{ bucket: bucket.ledger, key: JSON.stringify([plane, record.id]), value: note }]

@@ -4,7 +4,7 @@ import { StoreFull, type Store } from '../store/store.ts'
 import { Convergence, type ConvergenceOptions } from './convergence.ts'
 import type { Step } from './desired.ts'
 import type { Source } from './events.ts'
-import { endpointKey, rowsBetween, type ServiceRecord } from './records.ts'
+import { endpointOf, rowsBetween, type ServiceRecord } from './records.ts'
 import { writeEvents } from './report.ts'
 import type { ServiceState } from './state.ts'
 
@@ -165,7 +165,7 @@ export class Reconciler {
           continue
         }
         if (after !== null) {
-          const endpoint = endpointKey(after)
+          const endpoint = endpointOf(after)
           const holder = claimed.get(endpoint) ?? desired.holderOf(endpoint)
           if (holder !== undefined && holder !== write.id) {
             throw exists(`${message.exists}: service "${holder}" has ${endpoint} already`)

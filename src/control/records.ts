@@ -1,9 +1,10 @@
 import type { Family } from '../model/address.ts'
-import { endpointText, familyOf } from '../model/address.ts'
+import { familyOf } from '../model/address.ts'
 import type { BackendOptions } from '../model/backend.ts'
 import type { BackendId, ServiceId } from '../model/names.ts'
 import { defaultPulse } from '../model/pulse.ts'
 import type { ServiceOptions } from '../model/service.ts'
+import { endpointKey } from '../planes/endpoint.ts'
 import type { Row } from '../store/store.ts'
 
 /** Who created an object and may delete it. */
@@ -43,10 +44,10 @@ export function serviceFamily(record: ServiceRecord): Family {
   return familyOf(record.address) ?? familyOf(record.backends[0]?.address ?? '') ?? 4
 }
 
-/** One key for one socket address or mark: no two services of a plane may share it. */
-export function endpointKey(record: ServiceRecord): string {
-  const { fwmark, protocol, port } = record.options
-  return fwmark === undefined ? `${protocol} ${endpointText(record.address, port)}` : `fwmark ${fwmark}`
+/** Where the service is reached; no two of one Torb may share it. */
+export function endpointOf(record: ServiceRecord): string {
+  const { fwmark = 0, protocol, port } = record.options
+  return endpointKey({ protocol, address: record.address, port, fwmark })
 }
 
 /** Unambiguous for any ids. */

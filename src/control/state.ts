@@ -4,7 +4,7 @@ import type { Health } from '../pulse/health.ts'
 import { initialHealth } from '../pulse/health.ts'
 import type { ReconcileState } from './control.ts'
 import type { Vital } from './effective.ts'
-import { endpointKey, type BackendRecord, type ServiceRecord } from './records.ts'
+import { endpointOf, type BackendRecord, type ServiceRecord } from './records.ts'
 
 /** One backend's health as control keeps it; it is its own key in the pulse. */
 export class BackendState implements Vital {
@@ -66,11 +66,11 @@ export class DesiredState {
   put(id: ServiceId, record: ServiceRecord | null): ServiceState {
     const state = this.services.get(id) ?? new ServiceState(id)
     this.services.set(id, state)
-    if (state.record !== null && this.#endpoints.get(endpointKey(state.record)) === id) {
-      this.#endpoints.delete(endpointKey(state.record))
+    if (state.record !== null && this.#endpoints.get(endpointOf(state.record)) === id) {
+      this.#endpoints.delete(endpointOf(state.record))
     }
     state.record = record
-    if (record !== null) this.#endpoints.set(endpointKey(record), id)
+    if (record !== null) this.#endpoints.set(endpointOf(record), id)
     return state
   }
 

@@ -19,6 +19,11 @@ const features: readonly Feature[] = [
     asks: (spec) => (spec.port === 'any' ? 'take any port ("port": "any")' : null),
     can: (can) => can.anyPort,
   },
+  {
+    asks: (spec) =>
+      spec.port === 'any' && spec.persistence === null ? 'take any port without persistence' : null,
+    can: (can) => can.anyPortWithoutPersistence,
+  },
   { asks: (spec) => `schedule by ${spec.scheduler}`, can: (can, spec) => can.schedulers.has(spec.scheduler) },
   ...Object.entries({
     [flagBit.fallback]: 'use the flag sh-fallback, mh-fallback or flag-1',

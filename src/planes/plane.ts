@@ -36,6 +36,14 @@ export interface Target<Spec, Key> {
   close(): Promise<void>
   /** Removes exactly its own entries of these keys. */
   withdraw(keys: readonly Key[]): Promise<void>
+  /** Sets the counters of these keys, or of all it holds, to zero. */
+  zero(keys?: readonly Key[]): Promise<void>
+  /** Entries that somebody else made: all, or those at these endpoints (`endpointKey`). Absent where there are none ever. */
+  foreign?(endpoints?: readonly string[]): Promise<readonly Spec[]>
+  /** Removes everything, also what is not its own. Absent where only its own can be there. */
+  flush?(): Promise<void>
+  /** What else is to be known about it (time-outs in force, sync daemons), for people. Absent where nothing. */
+  facts?(): Promise<Readonly<Record<string, unknown>>>
 }
 
 export type Plane = Target<VirtualService, ServiceId>
@@ -120,6 +128,8 @@ export interface Capabilities {
   readonly protocols: ReadonlySet<Protocol>
   readonly families: ReadonlySet<Family>
   readonly anyPort: boolean
+  /** `anyPort` also without affinity. */
+  readonly anyPortWithoutPersistence: boolean
   readonly fwmark: boolean
   readonly persistence: boolean
   readonly maxConnections: boolean
@@ -145,6 +155,17 @@ export interface TrafficCounters {
   inactive: number
   /** Connections that could not be made, or broke. */
   errors: number
+  /** Averages over the last seconds. Absent where not measured. */
+  rates?: Rates
+}
+
+/** Per second, as the kernel's estimator has them (net/netfilter/ipvs/ip_vs_est.c): every 2 s a quarter of the difference. */
+export interface Rates {
+  readonly connections: number
+  readonly packetsIn: number
+  readonly packetsOut: number
+  readonly bytesIn: number
+  readonly bytesOut: number
 }
 
 export interface DestinationCounters extends TrafficCounters {

@@ -54,6 +54,7 @@ export function hostPlane(make: () => Plane | Promise<Plane>) {
     explain: async (flow: Flow) => opened().explain(flow),
     close: async () => opened().close(),
     withdraw: async (keys: readonly ServiceId[]) => opened().withdraw(keys),
+    zero: async (keys: readonly ServiceId[] | null) => opened().zero(keys ?? undefined),
   } satisfies Methods
 }
 
@@ -99,5 +100,9 @@ export class RemotePlane implements Plane {
 
   withdraw(keys: readonly ServiceId[]) {
     return this.#host.withdraw(keys)
+  }
+
+  zero(keys?: readonly ServiceId[]) {
+    return this.#host.zero(keys ?? null)
   }
 }

@@ -4,6 +4,7 @@ import type { Endpoint, Held, Told, Traffic } from '../../lab/client.ts'
 import type { Family } from '../../src/model/address.ts'
 import { flagBit, type BackendId, type SchedulerName, type ServiceId } from '../../src/model/names.ts'
 import { unsupported } from '../../src/planes/can.ts'
+import { endpointKey } from '../../src/planes/endpoint.ts'
 import {
   differenceOfDestinations,
   type Capabilities,
@@ -40,10 +41,6 @@ export interface Stage {
 export function ledgerOver(notes: ReadonlyMap<ServiceId, string>): Ledger {
   return { has: (key) => notes.has(key), keys: () => notes.keys(), note: (key) => notes.get(key) }
 }
-
-/** As control notes an endpoint in its ledger (endpointKey in src/control/records.ts). */
-const noteOf = ({ fwmark, protocol, address, port }: VirtualService): string =>
-  fwmark === 0 ? `${protocol} ${address} ${port}` : `fwmark ${fwmark}`
 
 /** Who hashes gives no backend a turn: only the share of many connections tells something. */
 const counting: readonly SchedulerName[] = ['rr', 'wrr', 'lc', 'wlc', 'sed', 'nq']
@@ -202,7 +199,7 @@ export class Rig {
     const { notes } = this.#stage
     for (const { key, after } of changes) {
       if (after === null) continue
-      notes.set(key, noteOf(after))
+      notes.set(key, endpointKey(after))
       this.#mine.add(key)
     }
     const outcomes = await this.plane.apply(changes)
@@ -210,7 +207,7 @@ export class Rig {
     changes.forEach(({ key, before, after }, index) => {
       const ok = outcomes[index]?.ok === true
       if (ok ? after === null : before === null) notes.delete(key)
-      else if (!ok && before !== null) notes.set(key, noteOf(before))
+      else if (!ok && before !== null) notes.set(key, endpointKey(before))
     })
     return outcomes
   }

@@ -10,6 +10,7 @@ export const userspaceCan: Capabilities = {
   protocols: new Set(['tcp', 'udp']),
   families: new Set([4, 6]),
   anyPort: false,
+  anyPortWithoutPersistence: false,
   fwmark: false,
   persistence: true,
   maxConnections: true,

@@ -106,6 +106,11 @@ export class UserspacePlane implements Plane {
     await this.apply(keys.map((key) => ({ key, before: null, after: null })))
   }
 
+  zero(keys: readonly ServiceId[] = [...this.#services.keys()]): Promise<void> {
+    for (const key of keys) this.#services.get(key)?.zero()
+    return Promise.resolve()
+  }
+
   /** Listens no more, lets connections end within the limit, then resets the rest. */
   async close(): Promise<void> {
     this.#closed = true

@@ -146,6 +146,11 @@ export abstract class Service {
     return { ...total.traffic(), destinations }
   }
 
+  zero(): void {
+    this.#roster?.rest.zero()
+    for (const { tally } of this.#roster?.members ?? []) tally.zero()
+  }
+
   #pick(ends: Ends): Member | null {
     const { roster } = this
     const index = this.scheduler.pick(

@@ -43,6 +43,13 @@ export class Tally implements TrafficCounters {
     this.errors += other.errors
   }
 
+  /** Counts from zero; what is open stays open. */
+  zero(): void {
+    this.connections = this.packetsIn = this.packetsOut = this.bytesIn = this.bytesOut = this.errors = 0
+    this.#connects = this.#connectSum = 0
+    this.#buckets = null
+  }
+
   traffic(): TrafficCounters {
     const { connections, packetsIn, packetsOut, bytesIn, bytesOut, active, inactive, errors } = this
     return { connections, packetsIn, packetsOut, bytesIn, bytesOut, active, inactive, errors }

@@ -72,6 +72,21 @@ export const counters: Cases = {
     await rig.world.settle('statistics')
     expect((await rig.counters(spec)).connections).toBe(0)
   },
+  'counters set to zero count anew, and what is open stays open': async (rig) => {
+    const spec = await rig.serve()
+    const held = await rig.hold(spec, 2)
+    await rig.ask(spec)
+    await rig.world.settle('statistics')
+    await rig.plane.zero([spec.id, 'nobody'])
+    await rig.world.settle('statistics')
+    const zeroed = await rig.counters(spec)
+    expect(zeroed.connections).toBe(0)
+    if (rig.can.activeConnections) expect(zeroed.active).toBe(2)
+    await rig.ask(spec, { count: 6 })
+    await rig.world.settle('statistics')
+    expect((await rig.counters(spec)).connections).toBe(6)
+    await rig.alive(held)
+  },
   'counters of unknown keys are left out': async (rig) => {
     const spec = await rig.serve()
     expect([...(await rig.plane.counters([spec.id, 'nobody'])).keys()]).toEqual([spec.id])
