@@ -1,7 +1,7 @@
 import type { BackendBody, BackendOptions, BackendPatchBody } from '../model/backend.ts'
 import type { BackendId, PlaneName, ServiceId } from '../model/names.ts'
 import type { ServiceBody, ServiceOptions } from '../model/service.ts'
-import type { Capabilities, Explanation, Flow, ServiceCounters } from '../planes/plane.ts'
+import type { Capabilities, Explanation, Flow, ServiceCounters, VirtualService } from '../planes/plane.ts'
 import type { EventLog, Source } from './events.ts'
 
 /**
@@ -29,7 +29,9 @@ export interface Control {
   backends(service: ServiceId): BackendView[]
   counters(ids?: readonly ServiceId[]): Promise<ReadonlyMap<ServiceId, ServiceCounters>>
   explain(flow: Flow): Promise<Explanation>
-  planes(): readonly PlaneStatus[]
+  /** Sets the counters of these services, or of all, to zero. */
+  zero(ids?: readonly ServiceId[]): Promise<void>
+  planes(): Promise<readonly PlaneStatus[]>
   readonly events: EventLog
 }
 
@@ -101,4 +103,9 @@ export interface PlaneStatus {
   readonly failing: number
   /** Milliseconds since the epoch of the last full audit; 0: none yet. */
   readonly auditedAt: number
+  /** Entries that somebody else made; their ids are texts of their endpoints. */
+  readonly foreign: readonly VirtualService[]
+  readonly facts: Readonly<Record<string, unknown>>
+  /** Why `foreign` and `facts` are not known now; '' where they are. */
+  readonly problem: string
 }

@@ -2,7 +2,7 @@ import type { PlaneName, ServiceId } from '../model/names.ts'
 import type { Plane, ServiceCounters, VirtualService } from '../planes/plane.ts'
 import type { Store } from '../store/store.ts'
 import { Configuration } from './configuration.ts'
-import type { Control } from './control.ts'
+import type { Control, PlaneStatus } from './control.ts'
 import { Drains } from './drains.ts'
 import {
   createBackend,
@@ -184,19 +184,25 @@ export async function openControl(options: ControlOptions): Promise<OpenControl>
       }
       return { service: null, backend: null, steps: ['no plane has a service for this destination'] }
     },
+    async zero(ids) {
+      for (const plane of planes.values()) await plane.zero(ids)
+    },
     planes: () =>
-      [...planes].map(([name, plane]) => {
-        const states = [...desired.services.values()].filter(
-          (state) => (state.record?.options.plane ?? defaultPlane) === name,
-        )
-        return {
-          name,
-          can: plane.can,
-          services: states.filter((state) => state.record !== null).length,
-          failing: states.filter((state) => state.reconcile.state === 'failing').length,
-          auditedAt: audit.roundEndedAt,
-        }
-      }),
+      Promise.all(
+        [...planes].map(async ([name, plane]) => {
+          const states = [...desired.services.values()].filter(
+            (state) => (state.record?.options.plane ?? defaultPlane) === name,
+          )
+          return {
+            name,
+            can: plane.can,
+            services: states.filter((state) => state.record !== null).length,
+            failing: states.filter((state) => state.reconcile.state === 'failing').length,
+            auditedAt: audit.roundEndedAt,
+            ...(await tell(plane)),
+          }
+        }),
+      ),
     async close() {
       ended.abort()
       audit.close()
@@ -217,5 +223,14 @@ function keepUnknown(
   for (const destination of held.destinations) {
     const backend = backends.get(destination.id)
     if (backend !== undefined && !known(destination.id)) backend.held = destination.weight
+  }
+}
+
+/** What a plane tells beyond its own services; one that does not answer says why. */
+async function tell(plane: Plane): Promise<Pick<PlaneStatus, 'foreign' | 'facts' | 'problem'>> {
+  try {
+    return { foreign: (await plane.foreign?.()) ?? [], facts: (await plane.facts?.()) ?? {}, problem: '' }
+  } catch (error) {
+    return { foreign: [], facts: {}, problem: error instanceof Error ? error.message : String(error) }
   }
 }

@@ -1,4 +1,4 @@
-import type { Control } from '../../control/control.ts'
+import type { PlaneStatus } from '../../control/control.ts'
 import type { EventLog, TorbEvent } from '../../control/events.ts'
 import { labels, type Exposition } from './exposition.ts'
 
@@ -27,8 +27,8 @@ export class EventCounts {
 }
 
 /** The planes, as the reconciler sees them. */
-export function writePlanes(out: Exposition, control: Control): void {
-  const planes = control.planes().map((plane) => ({ plane, text: labels({ plane: plane.name }) }))
+export function writePlanes(out: Exposition, status: readonly PlaneStatus[]): void {
+  const planes = status.map((plane) => ({ plane, text: labels({ plane: plane.name }) }))
   out.family('torb_plane_services', 'gauge', 'Services that the data plane carries.')
   for (const { plane, text } of planes) out.sample('torb_plane_services', text, plane.services)
   out.family('torb_plane_failing_services', 'gauge', 'Services that the data plane refuses now.')

@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { z } from 'zod'
-import type { Control } from '../../control/control.ts'
+import type { Control, PlaneStatus } from '../../control/control.ts'
 import type { ServiceId } from '../../model/names.ts'
 import type { ServiceCounters } from '../../planes/plane.ts'
 import { responses, type App } from '../describe.ts'
@@ -17,9 +17,13 @@ export function metricsRoute(
   events: EventCounts,
   ofProcess: ProcessMetrics,
 ): void {
-  function* writeAll(out: Exposition, counters: ReadonlyMap<ServiceId, ServiceCounters>): Generator<void> {
+  function* writeAll(
+    out: Exposition,
+    counters: ReadonlyMap<ServiceId, ServiceCounters>,
+    planes: readonly PlaneStatus[],
+  ): Generator<void> {
     yield* writeObjects(out, control, counters)
-    writePlanes(out, control)
+    writePlanes(out, planes)
     events.write(out)
     ofProcess.write(out)
   }
@@ -40,7 +44,11 @@ export function metricsRoute(
       const out = new Exposition()
       return reply
         .header('content-type', expositionType)
-        .send(Readable.from(inPieces(out, writeAll(out, counters)), { objectMode: false }))
+        .send(
+          Readable.from(inPieces(out, writeAll(out, counters, await control.planes())), {
+            objectMode: false,
+          }),
+        )
     },
   )
 }

@@ -34,7 +34,7 @@ export function planeRoute(app: App, control: Control, version: string): void {
     async (_request, reply) =>
       answerJson(reply, {
         version,
-        planes: control.planes().map(({ name, can, services, failing, auditedAt }) => ({
+        planes: (await control.planes()).map(({ name, can, services, failing, auditedAt }) => ({
           name,
           services,
           failing,
