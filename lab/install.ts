@@ -110,7 +110,7 @@ function main(): void {
     )
     if (process.arch === 'x64') {
       installUml()
-      console.log('lab: User-Mode Linux is there')
+      console.log('lab: User-Mode Linux and ipvsadm for it are there')
     } else {
       console.log(
         `lab: no User-Mode Linux, which exists for x86-64 only; what needs it is skipped on ${process.arch}`,

@@ -3,59 +3,73 @@ import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
-/** Debian packages that are unpacked beside each other; none is installed on the host. */
-const packages = ['user-mode-linux', 'busybox-static']
+/**
+ * Debian packages that are unpacked, each list into a directory of the cache of its own; none is installed on the host.
+ * A new list completes caches that are there already; a list that changes needs another name.
+ */
+const bundles = {
+  uml: ['user-mode-linux', 'busybox-static'],
+  ipvsadm: ['ipvsadm', 'libpopt0', 'libnl-3-200', 'libnl-genl-3-200'],
+}
 
 /** The cache in the checkout; git ignores it. */
-const cache = fileURLToPath(new URL('../../.lab/', import.meta.url))
+const defaultCache = fileURLToPath(new URL('../../.lab/', import.meta.url))
 
 export interface UmlFiles {
-  readonly root: string
   readonly kernel: string
   readonly busybox: string
   /** The directory that holds modules.dep. */
   readonly modules: string
+  /** The program itself, which finds its libraries only with LD_LIBRARY_PATH=`libraries`. */
+  readonly ipvsadm: { readonly program: string; readonly libraries: string }
 }
 
-/** The unpacked User-Mode Linux, or null where `installUml` has not run yet. */
-export function umlFiles(): UmlFiles | null {
-  const root = join(cache, 'uml')
-  if (!existsSync(root)) return null
-  const versions = join(root, 'usr/lib/uml/modules')
-  const version = readdirSync(versions)[0] ?? ''
+function filesIn(cache: string): UmlFiles {
+  const uml = join(cache, 'uml')
+  const versions = join(uml, 'usr/lib/uml/modules')
+  const [version = ''] = readdirSync(versions)
   return {
-    root,
-    kernel: join(root, 'usr/bin/linux.uml'),
-    busybox: join(root, 'bin/busybox'),
+    kernel: join(uml, 'usr/bin/linux.uml'),
+    busybox: join(uml, 'bin/busybox'),
     modules: join(versions, version),
+    ipvsadm: {
+      program: join(cache, 'ipvsadm/sbin/ipvsadm'),
+      // libpopt0 and libnl do not agree on /lib or /usr/lib.
+      libraries: ['lib', 'usr/lib'].map((lib) => join(cache, 'ipvsadm', lib, 'x86_64-linux-gnu')).join(':'),
+    },
   }
 }
 
 /**
- * Downloads and unpacks User-Mode Linux (42 MB) into `.lab/` of the checkout, once.
+ * Downloads and unpacks what of User-Mode Linux (42 MB) and ipvsadm is not yet in `.lab/` of the checkout.
  *
  * @throws Error with the cure where this machine is no amd64 Debian or nothing can be downloaded
  */
-export function installUml(): UmlFiles {
-  const there = umlFiles()
-  if (there !== null) return there
+export function installUml(cache = defaultCache): UmlFiles {
+  for (const [name, packages] of Object.entries(bundles)) {
+    if (!existsSync(join(cache, name))) unpack(packages, cache, name)
+  }
+  return filesIn(cache)
+}
+
+function unpack(packages: readonly string[], cache: string, name: string): void {
   if (process.platform !== 'linux' || process.arch !== 'x64') {
     throw new Error(
       `User-Mode Linux exists for Linux on x86-64, and this is ${process.platform} on ${process.arch}`,
     )
   }
-  const fresh = join(cache, `uml.${process.pid}`)
+  const fresh = join(cache, `${name}.${process.pid}`)
   const debs = join(fresh, 'debs')
   mkdirSync(debs, { recursive: true })
   try {
-    download(debs)
+    download(packages, debs)
     for (const deb of readdirSync(debs)) execFileSync('dpkg', ['-x', join(debs, deb), fresh])
     rmSync(debs, { recursive: true })
     try {
-      renameSync(fresh, join(cache, 'uml'))
+      renameSync(fresh, join(cache, name))
     } catch (error) {
       // Another process was faster; its copy is as good.
-      if (umlFiles() === null) throw error
+      if (!existsSync(join(cache, name))) throw error
     }
   } catch (error) {
     const text = error instanceof Error ? error.message : String(error)
@@ -68,12 +82,9 @@ export function installUml(): UmlFiles {
   } finally {
     rmSync(fresh, { recursive: true, force: true })
   }
-  const files = umlFiles()
-  if (files === null) throw new Error(`User-Mode Linux is not in ${cache} although it was unpacked there`)
-  return files
 }
 
-function download(into: string): void {
+function download(packages: readonly string[], into: string): void {
   const apt = (...args: string[]): void => {
     execFileSync('apt-get', ['--quiet=2', '-o', 'APT::Sandbox::User=root', ...args], {
       cwd: into,
@@ -91,7 +102,7 @@ function download(into: string): void {
 
 if (import.meta.main) {
   try {
-    console.log(`lab: User-Mode Linux is in ${installUml().root}`)
+    console.log(`lab: User-Mode Linux is ${installUml().kernel}`)
   } catch (error) {
     console.error(`lab: ${(error as Error).message}`)
     process.exitCode = 1

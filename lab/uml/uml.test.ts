@@ -1,4 +1,4 @@
-import { mkdtempDisposableSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempDisposableSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -34,6 +34,15 @@ describe('insertionOrder', () => {
 })
 
 describe.skipIf(skipReason !== null)('User-Mode Linux', () => {
+  it('is completed where an older cache lacks a program', () => {
+    using cache = mkdtempDisposableSync(join(tmpdir(), 'torb-umltest-'))
+    const modules = join(cache.path, 'uml/usr/lib/uml/modules/6.1.0')
+    mkdirSync(modules, { recursive: true })
+    const files = installUml(cache.path)
+    expect(files.modules).toBe(modules)
+    expect(existsSync(files.ipvsadm.program)).toBe(true)
+  })
+
   it('runs commands, loads modules, shares one directory, and leaves the host alone', async () => {
     using place = mkdtempDisposableSync(join(tmpdir(), 'torb-umltest-'))
     writeFileSync(join(place.path, 'in'), 'from the host')
@@ -61,6 +70,19 @@ describe.skipIf(skipReason !== null)('User-Mode Linux', () => {
     expect((await uml.guest.run('/no/such', [])).status).toBe(127)
     expect(await uml.shutdown()).toBe(0)
     await expect(uml.guest.run('true', [])).rejects.toThrow('the serial line ended')
+  })
+
+  it('has ipvsadm, and loads modules when they are asked for', async () => {
+    await using uml = await bootUml({ autoload: true })
+    const ipvsadm = (line: string) => uml.guest.run('ipvsadm', line.split(' '))
+    expect((await uml.guest.run('cat', ['/proc/modules'])).stdout).not.toContain('ip_vs')
+    expect(await ipvsadm('-A -t 10.0.0.1:80 -s sh')).toEqual({ status: 0, stdout: '', stderr: '' })
+    // This kernel was built without it.
+    expect((await ipvsadm('-A -t 10.0.0.2:80 -s twos')).stderr).toContain('Scheduler or persistence engine')
+    expect((await ipvsadm('-Sn')).stdout).toBe('-A -t 10.0.0.1:80 -s sh\n')
+    const { stdout } = await uml.guest.run('cat', ['/proc/modules'])
+    expect(stdout).toMatch(/^ip_vs_sh /m)
+    expect(stdout).toMatch(/^ip_vs /m)
   })
 
   it('keeps on its disk what was synced when it is killed', async () => {

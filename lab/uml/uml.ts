@@ -1,9 +1,9 @@
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import {
-  chmodSync,
   closeSync,
   ftruncateSync,
+  mkdirSync,
   mkdtempSync,
   openSync,
   readFileSync,
@@ -25,6 +25,8 @@ export interface UmlOptions {
   readonly actor?: string
   /** Kernel modules to load, with all that they need. */
   readonly modules?: readonly string[]
+  /** The kernel loads further modules by itself when they are asked for, as on a usual machine: schedulers of ip_vs, link kinds. */
+  readonly autoload?: boolean
   readonly memoryMb?: number
   /** An image file that appears inside as /dev/ubda; see `makeDisk`. */
   readonly disk?: string
@@ -49,16 +51,21 @@ export interface Uml<T extends Methods> extends AsyncDisposable {
 }
 
 /**
- * Boots a User-Mode Linux kernel: the host's files are its read-only root, this Node runs inside. Ready in about 2 s.
+ * Boots a User-Mode Linux kernel: the host's files are its read-only root, this Node runs inside, `ipvsadm` is on PATH.
+ * Ready in about 2 s.
  *
  * @throws Error where it cannot be installed or does not come up; the console's text is in the message
  */
 export async function bootUml<T extends Methods>(options: UmlOptions = {}): Promise<Uml<T>> {
   const files = installUml()
   const dir = mkdtempSync(join(tmpdir(), 'torb-uml-'))
+  const bin = join(dir, 'bin')
+  mkdirSync(bin)
+  writeScript(join(bin, 'ipvsadm'), files, [
+    `LD_LIBRARY_PATH=${quoted(files.ipvsadm.libraries)} exec ${quoted(files.ipvsadm.program)} "$@"`,
+  ])
   const init = join(dir, 'init')
-  writeFileSync(init, initScript(files, options))
-  chmodSync(init, 0o755)
+  writeScript(init, files, initLines(files, bin, options))
   const kernel = spawn(files.kernel, kernelArguments(dir, init, options), {
     // A group of its own: the kernel's processes end with it.
     detached: true,
@@ -143,7 +150,11 @@ function kernelArguments(dir: string, init: string, options: UmlOptions): string
   ]
 }
 
-function initScript(files: UmlFiles, options: UmlOptions): string {
+function writeScript(file: string, { busybox }: UmlFiles, lines: readonly string[]): void {
+  writeFileSync(file, [`#!${busybox} sh`, ...lines, ''].join('\n'), { mode: 0o755 })
+}
+
+function initLines(files: UmlFiles, bin: string, options: UmlOptions): string[] {
   const busybox = quoted(files.busybox)
   const modules = insertionOrder(
     readFileSync(join(files.modules, 'modules.dep'), 'utf8'),
@@ -151,8 +162,7 @@ function initScript(files: UmlFiles, options: UmlOptions): string {
   )
   const agent = fileURLToPath(new URL('agent.ts', import.meta.url))
   return [
-    `#!${files.busybox} sh`,
-    `export PATH=${quoted(dirname(process.execPath))}:/usr/sbin:/usr/bin:/sbin:/bin HOME=/run/tmp TMPDIR=/run/tmp`,
+    `export PATH=${quoted(bin)}:${quoted(dirname(process.execPath))}:/usr/sbin:/usr/bin:/sbin:/bin HOME=/run/tmp TMPDIR=/run/tmp`,
     `bb() { ${busybox} "$@"; }`,
     'bb mount -t proc none /proc',
     'bb mount -t sysfs none /sys',
@@ -167,13 +177,31 @@ function initScript(files: UmlFiles, options: UmlOptions): string {
     ...modules.map(
       (file) => `bb insmod ${quoted(join(files.modules, file))} || echo "insmod ${file} failed"`,
     ),
+    ...(options.autoload === true ? autoloadLines(files) : []),
     ...(options.setup ?? []),
     `${quoted(process.execPath)} ${[agent, ...(options.actor === undefined ? [] : [options.actor])].map(quoted).join(' ')}`,
     // Only where the agent could not start or has failed.
     'echo $? > /proc/exitcode',
     'bb poweroff -f',
-    '',
-  ].join('\n')
+  ]
+}
+
+/** busybox's modprobe only knows /lib/modules, which is the host's; so it runs in a root of its own. */
+function autoloadLines({ busybox, modules }: UmlFiles): string[] {
+  const root = '/run/modprobe'
+  const mounts = [
+    ['bin', dirname(busybox)],
+    ['lib/modules', dirname(modules)],
+    ['proc', '/proc'],
+  ] as const
+  return [
+    ...mounts.map(
+      ([to, from]) => `bb mkdir -p ${root}/${to} && bb mount --bind ${quoted(from)} ${root}/${to}`,
+    ),
+    `printf '#!%s sh\\nexec %s chroot ${root} /bin/busybox modprobe "$@"\\n' ${quoted(busybox)} ${quoted(busybox)} >${root}/modprobe`,
+    `bb chmod +x ${root}/modprobe`,
+    `echo ${root}/modprobe >/proc/sys/kernel/modprobe`,
+  ]
 }
 
 const quoted = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`
