@@ -4,7 +4,8 @@ import type { DesiredState } from './state.ts'
 
 const tickMs = 200
 /** A full round takes 2 s up to 1,000 services and grows with them above. */
-const keysATick = 100
+const ticksARound = 10
+const mostKeysATick = 100
 
 /** Looks round-robin whether the planes still hold what they were given; repair is the reconciler's. */
 export class Audit {
@@ -41,6 +42,8 @@ export class Audit {
     this.#busy = true
     try {
       const keys: string[] = []
+      const share = Math.ceil(this.#desired.services.size / ticksARound)
+      const keysATick = Math.min(mostKeysATick, Math.max(1, share))
       this.#round ??= this.#desired.services.keys()
       while (keys.length < keysATick) {
         const next = this.#round.next()

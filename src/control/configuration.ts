@@ -41,6 +41,7 @@ export class Configuration {
       }
       at.backend = null
       this.#checkEndpoints(prepared, new Set(gone.map((state) => state.id)), at)
+      await this.#checkFree(prepared, at)
     } catch (error) {
       if (error instanceof Refusal) return { ok: false, ...at, message: error.message }
       throw error
@@ -78,6 +79,17 @@ export class Configuration {
     if (after === null) throw new TypeError('a configured service cannot vanish')
     this.#reconciler.check(after)
     return { id: object.id, step, after }
+  }
+
+  /** @throws Refusal where somebody else has the place of a new service in the plane */
+  async #checkFree(prepared: readonly Prepared[], at: { service: ServiceId }): Promise<void> {
+    const created = prepared.filter(({ id }) => this.#desired.record(id) === null)
+    const claims = await this.#reconciler.claims(created.map(({ after }) => after))
+    claims.forEach((claim, index) => {
+      if (!(claim instanceof Refusal)) return
+      at.service = created[index]?.id ?? ''
+      throw claim
+    })
   }
 
   #checkEndpoints(

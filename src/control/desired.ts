@@ -62,6 +62,11 @@ export const createBackend =
     const twin = record.backends.find(
       (backend) => backend.address === address && backend.options.port === options.port,
     )
+    keepsPort(record.options, id, options)
+    if (twin?.adopted === true) {
+      const taken: BackendRecord = { id, options, address, override: null, drainUntil: 0, order: twin.order }
+      return { ...record, backends: record.backends.map((backend) => (backend === twin ? taken : backend)) }
+    }
     if (twin !== undefined) {
       throw exists(
         `${message.exists}: backend "${twin.id}" of service "${record.id}" is ${address}:${options.port} already`,
@@ -138,6 +143,7 @@ export const configure =
     const next = backends.map(({ id: backendId, body, address: at }): BackendRecord => {
       checkFamily(record, at)
       const read = readBackend(body, options.port === 'any')
+      keepsPort(options, backendId, read)
       const old = record.backends.find((backend) => backend.id === backendId)
       if (old !== undefined && old.address === at && equal(old.options, read) && old.drainUntil === 0)
         return old
@@ -177,6 +183,15 @@ const replace = (record: ServiceRecord, backend: BackendRecord): ServiceRecord =
   ...record,
   backends: record.backends.map((other) => (other.id === backend.id ? backend : other)),
 })
+
+/** Direct routing and tunnels leave the packet as it is: the backend sees the service's port. */
+function keepsPort(service: ServiceOptions, id: BackendId, { method, port }: BackendOptions): void {
+  if (method === 'nat' || service.fwmark !== undefined || service.port === 'any' || port === service.port)
+    return
+  throw invalid(
+    `backend "${id}" has port ${port}, but with method ${method} packets keep the port of the service: give it port ${service.port}, or method nat`,
+  )
+}
 
 function checkFamily(record: ServiceRecord, address: string): void {
   const family = familyOf(record.address === '' ? (record.backends[0]?.address ?? address) : record.address)

@@ -35,11 +35,17 @@ export type TorbEvent = { readonly at: number } & (
       readonly reason: 'down' | 'recovering' | 'recovered' | 'fallback' | 'fallback-ended'
     }
   | {
-      readonly type: 'drain-started' | 'drain-ended'
+      readonly type: 'drain-started' | 'drain-progress' | 'drain-ended'
       readonly service: ServiceId
       readonly backend: BackendId
       /** Connections still open. */
       readonly active: number
+    }
+  | {
+      /** An equal entry of somebody else became this service. */
+      readonly type: 'service-adopted'
+      readonly plane: PlaneName
+      readonly service: ServiceId
     }
   | {
       readonly type: 'plane-drift'

@@ -3,6 +3,11 @@ import type { Ledger } from '../planes/plane.ts'
 import type { Row } from '../store/store.ts'
 import { bucket, endpointOf, type ServiceRecord } from './records.ts'
 
+/** The planes to which services were given, as the bucket `ledger` has them. */
+export function planesInLedger(rows: readonly (readonly [string, string])[]): Set<PlaneName> {
+  return new Set(rows.map(([key]) => (JSON.parse(key) as [PlaneName, ServiceId])[0]))
+}
+
 /**
  * Which services were given to which plane, kept over restarts for planes whose entries outlive Torb: kernels keep no
  * owner's mark. A key is noted in the same transaction as the wish, before the plane is asked, and cleared after the
@@ -35,6 +40,11 @@ export class KeyLedger {
     if (this.#of(plane).get(record.id) === note) return []
     this.#of(plane).set(record.id, note)
     return [{ bucket: bucket.ledger, key: JSON.stringify([plane, record.id]), value: note }]
+  }
+
+  /** Forgets the keys of a plane that are neither held nor wished for: a crash may leave some. */
+  keep(plane: PlaneName, wanted: (id: ServiceId) => boolean): void {
+    for (const id of this.#of(plane).keys()) if (!wanted(id)) this.removed(plane, id)
   }
 
   /** The plane has dropped the service. */

@@ -2,6 +2,8 @@ import { afterEach, describe, expect, it } from 'vitest'
 import { MemoryPlane } from '../../test/fixtures/memoryPlane.ts'
 import { MemoryStore } from '../../test/fixtures/memoryStore.ts'
 import type { BackendBody } from '../model/backend.ts'
+import type { PlaneName } from '../model/names.ts'
+import type { Destination, VirtualService } from '../planes/plane.ts'
 import { EventLog } from './events.ts'
 import { openControl, type OpenControl } from './open.ts'
 
@@ -10,13 +12,18 @@ afterEach(async () => {
   for (const control of open.splice(0)) await control.close()
 })
 
-async function start(store = new MemoryStore(), plane = new MemoryPlane(), flush = false) {
+async function start(
+  store = new MemoryStore(),
+  plane = new MemoryPlane(),
+  { flush = false, adopt = false, planes = new Map<PlaneName, MemoryPlane>([['userspace', plane]]) } = {},
+) {
   const control = await openControl({
     store,
-    planes: new Map([['userspace', plane]]),
-    defaultPlane: 'userspace',
+    planes,
+    defaultPlane: [...planes.keys()][0] ?? 'userspace',
     events: new EventLog(),
     flush,
+    adopt,
     maxChecks: 16,
     now: Date.now,
     log: { info: () => undefined, warn: () => undefined },
@@ -273,7 +280,7 @@ describe('restart', () => {
     await first.control.createService('web', { port: 1 }, 'rest')
     await first.control.close()
     first.plane.batches.length = 0
-    const { plane } = await start(first.store, first.plane, true)
+    const { plane } = await start(first.store, first.plane, { flush: true })
     expect(plane.batches.flat().map(({ key, before }) => [key, before])).toEqual([['web', null]])
   })
 
@@ -513,4 +520,174 @@ describe('the configuration file', () => {
     `)
     expect(store.dump()).toBe(before)
   })
+})
+
+describe('what somebody else has in the plane', () => {
+  const destination = (address: string, weight = 5): Destination => ({
+    id: `${address}:80`,
+    address,
+    port: 80,
+    weight,
+    maxWeight: weight,
+    forwarding: 'nat',
+    tunnel: null,
+    maxConnections: 0,
+    upperThreshold: 0,
+    lowerThreshold: 0,
+  })
+  const stranger: VirtualService = {
+    id: 'tcp 10.0.0.1:80',
+    address: '10.0.0.1',
+    port: 80,
+    protocol: 'tcp',
+    fwmark: 0,
+    family: 4,
+    scheduler: 'rr',
+    flags: 0x02,
+    persistence: null,
+    proxyProtocol: false,
+    attach: null,
+    destinations: [destination('10.0.0.2'), destination('10.0.0.3', 0)],
+  }
+  const withStranger = (): MemoryPlane => {
+    const plane = new MemoryPlane()
+    plane.strangers = [stranger]
+    return plane
+  }
+  const types = (control: OpenControl) => control.events.since(0).map(({ event }) => event.type)
+
+  it('stands in the way of a new service, by REST and by file, and nothing changes', async () => {
+    const { control, store, plane } = await start(undefined, withStranger())
+    const before = store.dump()
+    expect(await code(control.createService('web', { port: 80, method: 'rr' }, 'rest'))).toBe(
+      "refused: the userspace plane has a service at tcp 10.0.0.1:80 that is not Torb's: remove it (ipvsadm -D), or start Torb with --adopt to take an equal one over",
+    )
+    const configured = await control.replaceConfigured([
+      { id: 'web', options: { port: 80, method: 'rr' }, backends: [] },
+    ])
+    expect(configured).toMatchObject({ ok: false, service: 'web' })
+    expect(store.dump()).toEqual(before)
+    expect(plane.batches).toEqual([])
+    expect(control.serviceIds()).toEqual([])
+    await control.createService('other', { port: 81 }, 'rest')
+    expect((await control.planes())[0]?.foreign).toEqual([stranger])
+  })
+
+  it('is taken over where it is equal and --adopt was given, with its backends, and the plane is asked for nothing', async () => {
+    const { control, store, plane } = await start(undefined, withStranger(), { adopt: true })
+    await control.createService('web', { port: 80, method: 'rr' }, 'rest')
+    expect(types(control)).toContain('service-adopted')
+    expect(
+      control.backends('web').map(({ id, options }) => [id, options.weight, options.pulse.type]),
+    ).toEqual([
+      ['10.0.0.2:80', 5, 'none'],
+      ['10.0.0.3:80', 0, 'none'],
+    ])
+    const asked = () =>
+      plane.batches
+        .flat()
+        .map((change) =>
+          [change.before, change.after].map((spec) => spec?.destinations.map((d) => [d.id, d.weight])),
+        )
+    // Flags that only the kernel sets differ: the plane sees that nothing is to be sent.
+    expect(
+      asked()
+        .flat()
+        .every(
+          (list) =>
+            JSON.stringify(list) ===
+            JSON.stringify([
+              ['10.0.0.2:80', 5],
+              ['10.0.0.3:80', 0],
+            ]),
+        ),
+    ).toBe(true)
+    await control.createBackend('web', 'a', backend('10.0.0.2', { weight: 9 }), 'rest')
+    expect(control.service('web')?.backends).toEqual(['a', '10.0.0.3:80'])
+    expect(weights(plane, 'web')).toEqual([
+      ['a', 9],
+      ['10.0.0.3:80', 0],
+    ])
+    await control.close()
+    const again = await start(store, plane)
+    expect(again.control.service('web')?.backends).toEqual(['a', '10.0.0.3:80'])
+    await again.control.deleteService('web', 'rest')
+    expect(plane.held.size).toBe(0)
+  })
+
+  it('is refused with what differs where it is not equal', async () => {
+    const { control } = await start(undefined, withStranger(), { adopt: true })
+    expect(
+      await code(control.createService('web', { port: 80, method: 'wrr', flags: 'sh-port' }, 'rest')),
+    ).toContain('it differs in method (it has rr), flags (it has 2)')
+    const persistence = { timeout: 300 }
+    expect(
+      await code(control.createService('web', { port: 80, method: 'rr', persistence }, 'rest')),
+    ).toContain('persistence (it has none)')
+  })
+
+  it('a file takes over what it names and removes what it does not', async () => {
+    const { control, plane } = await start(undefined, withStranger(), { adopt: true })
+    const web = {
+      id: 'web',
+      options: { port: 80, method: 'rr' },
+      backends: [{ id: 'b', options: backend('10.0.0.3', { weight: 3 }) }],
+    }
+    expect(await control.replaceConfigured([web])).toMatchObject({ ok: true })
+    const [change] = plane.batches.flat()
+    expect(change?.before?.destinations.map(({ id, weight }) => [id, weight])).toEqual([
+      ['b', 0],
+      ['10.0.0.2:80', 5],
+    ])
+    expect(weights(plane, 'web')).toEqual([['b', 3]])
+  })
+
+  it('stays as it was where the plane refuses what would follow the takeover', async () => {
+    const plane = withStranger()
+    plane.refuse = () => 'no'
+    const { control, store } = await start(undefined, plane, { adopt: true })
+    expect(await code(control.createService('web', { port: 80, method: 'rr' }, 'rest'))).toBe('refused: no')
+    expect(plane.batches.flat()).toHaveLength(1)
+    expect([...store.rows.values()].filter((rows) => rows.size > 0)).toEqual([])
+    expect(control.serviceIds()).toEqual([])
+  })
+})
+
+describe('several planes', () => {
+  it('a change of the default plane moves what was on the old one', async () => {
+    const [kernel, user, store] = [
+      new MemoryPlane({ name: 'ipvs' }),
+      new MemoryPlane({ survivesExit: false }),
+      new MemoryStore(),
+    ]
+    const first = await start(store, kernel, {
+      planes: new Map<PlaneName, MemoryPlane>([
+        ['ipvs', kernel],
+        ['userspace', user],
+      ]),
+    })
+    await first.control.createService('web', { port: 80 }, 'rest')
+    await first.control.createService('kept', { port: 81, plane: 'ipvs' }, 'rest')
+    expect([...kernel.held.keys(), ...user.held.keys()]).toEqual(['web', 'kept'])
+    await first.control.close()
+    await start(store, user, {
+      planes: new Map<PlaneName, MemoryPlane>([
+        ['userspace', user],
+        ['ipvs', kernel],
+      ]),
+    })
+    expect([...kernel.held.keys()]).toEqual(['kept'])
+    expect([...user.held.keys()]).toEqual(['web'])
+  })
+})
+
+it('direct routing and tunnels keep the port of the service', async () => {
+  const { control } = await start(undefined, new MemoryPlane({ tunnels: new Set(['ipip']) }))
+  await control.createService('web', { port: 80 }, 'rest')
+  expect(
+    await code(control.createBackend('web', 'a', backend('10.0.0.2', { port: 8080, method: 'dr' }), 'rest')),
+  ).toBe(
+    'invalid: backend "a" has port 8080, but with method dr packets keep the port of the service: give it port 80, or method nat',
+  )
+  await control.createBackend('web', 'a', backend('10.0.0.2', { method: 'ipip' }), 'rest')
 })

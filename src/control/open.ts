@@ -12,8 +12,10 @@ import {
   deleteBackend,
   deleteService,
 } from './desired.ts'
-import { defaultDrain } from './effective.ts'
+import { Adoption } from './adoption.ts'
+import { defaultDrain, effective } from './effective.ts'
 import type { EventLog, Log } from './events.ts'
+import { identified } from './identify.ts'
 import { KeyLedger } from './ledger.ts'
 import { makeNames, type NamesOptions } from './addresses.ts'
 import { Reconciler } from './reconciler.ts'
@@ -32,6 +34,8 @@ export interface ControlOptions extends NamesOptions {
   readonly events: EventLog
   /** Remove what the planes hold before the stored services are applied. */
   readonly flush: boolean
+  /** Take over an equal service that somebody else made in a plane. */
+  readonly adopt: boolean
   /** At most so many health checks at a time. */
   readonly maxChecks: number
   readonly now: () => number
@@ -58,11 +62,17 @@ export async function openControl(options: ControlOptions): Promise<OpenControl>
 
   for (const [name, plane] of planes) {
     await plane.open(ledger.view(name))
+    if (options.flush && name === defaultPlane) await flush(plane)
     for await (const [id, spec] of plane.observe('all')) {
-      if (options.flush) await plane.withdraw([id])
       // One that nobody wishes for any more is held without a record, and so withdrawn by the first reconciliation.
-      else (desired.services.get(id) ?? desired.put(id, null)).held.set(name, spec)
+      const state = desired.services.get(id) ?? desired.put(id, null)
+      const { record, vital } = state
+      state.held.set(name, record === null ? spec : identified(spec, effective(record, vital, null)))
     }
+    ledger.keep(name, (id) => {
+      const state = desired.services.get(id)
+      return state?.held.has(name) === true || (state?.record?.options.plane ?? defaultPlane) === name
+    })
   }
 
   const vitals = new Vitals({
@@ -82,6 +92,7 @@ export async function openControl(options: ControlOptions): Promise<OpenControl>
     events,
     now,
     isOwnListener: options.isOwnListener,
+    adoption: new Adoption(planes, options.adopt),
     log,
   })
   for (const state of desired.services.values()) {
@@ -212,6 +223,12 @@ export async function openControl(options: ControlOptions): Promise<OpenControl>
       for (const plane of planes.values()) await plane.close()
     },
   }
+}
+
+/** Removes all that a plane holds. */
+async function flush(plane: Plane): Promise<void> {
+  if (plane.flush !== undefined) return plane.flush()
+  for await (const [id] of plane.observe('all')) await plane.withdraw([id])
 }
 
 /** A backend of unknown health keeps the weight its plane carries until its first check. */

@@ -1,8 +1,10 @@
 import type { PlaneName, ServiceId } from '../model/names.ts'
 import { exists, message, Refusal } from '../model/refusal.ts'
+import type { VirtualService } from '../planes/plane.ts'
 import { StoreFull, type Store } from '../store/store.ts'
 import { Convergence, type ConvergenceOptions } from './convergence.ts'
 import type { Step } from './desired.ts'
+import type { Adoption, Claim } from './adoption.ts'
 import type { Source } from './events.ts'
 import { endpointOf, rowsBetween, type ServiceRecord } from './records.ts'
 import { writeEvents } from './report.ts'
@@ -23,16 +25,19 @@ interface Write {
 interface Decided extends Write {
   readonly before: ServiceRecord | null
   readonly after: ServiceRecord | null
+  /** What the plane held at the endpoint of a new service, and is now its own. */
+  readonly found: VirtualService | null
 }
 
 export interface ReconcilerOptions extends ConvergenceOptions {
   readonly store: Store
+  readonly adoption: Adoption
 }
 
 /**
  * The one writer. Writes and dirty services go through one loop, a batch at a time:
  *
- *     decide ──► store (durable) ──► desired ──► effective ──► plan ──► plane ──► answer
+ *     decide ──► claim ──► store (durable) ──► desired ──► effective ──► plan ──► plane ──► answer
  *                                                                        │ refused: a REST write is undone everywhere,
  *                                                                        └ anything else is tried again with back-off
  *
@@ -84,6 +89,16 @@ export class Reconciler {
     this.#convergence.check(record)
   }
 
+  /** What would happen to new services of these records: one claim or refusal each, in order. Changes nothing. */
+  async claims(records: readonly ServiceRecord[]): Promise<(Claim | Refusal)[]> {
+    const byRecord = new Map<ServiceRecord, Claim | Refusal>()
+    for (const [plane, list] of Map.groupBy(records, (record) => this.#convergence.planeOf(record))) {
+      const claims = await this.#options.adoption.claim(plane, list)
+      list.forEach((record, index) => byRecord.set(record, claims[index] ?? { record, found: null }))
+    }
+    return records.map((record) => byRecord.get(record) ?? { record, found: null })
+  }
+
   /** All that was asked for before this call is done. */
   async settled(): Promise<void> {
     while (this.#running !== null) await this.#running
@@ -109,9 +124,9 @@ export class Reconciler {
 
   async #run(): Promise<void> {
     while (this.#waiting()) {
-      const decided = this.#decide(this.#takeBatch())
+      const decided = await this.#claim(this.#decide(this.#takeBatch()))
       const kept = await this.#makeDurable(decided)
-      const written = kept.map((write) => this.#options.desired.put(write.id, write.after))
+      const written = kept.map((write) => this.#put(write))
       const undoable = new Set(kept.filter((write) => write.source === 'rest').map((write) => write.id))
       const refusals = await this.#convergence.apply(written, this.#takeDirty(), undoable)
       await this.#answer(kept, refusals)
@@ -159,6 +174,12 @@ export class Reconciler {
     for (const write of batch) {
       try {
         const before = desired.record(write.id)
+        if (before === null && (desired.services.get(write.id)?.held.size ?? 0) > 0) {
+          throw new Refusal(
+            'unreachable',
+            `service "${write.id}" was deleted and a plane still holds it: ask again when the plane has let it go`,
+          )
+        }
         const after = write.step(before)
         if (after === before) {
           write.resolve()
@@ -173,7 +194,7 @@ export class Reconciler {
           this.#convergence.check(after)
           claimed.set(endpoint, write.id)
         }
-        decided.push({ ...write, before, after })
+        decided.push({ ...write, before, after, found: null })
       } catch (error) {
         write.reject(
           error instanceof Refusal ? error : new Refusal('refused', String(error), { cause: error }),
@@ -181,6 +202,27 @@ export class Reconciler {
       }
     }
     return decided
+  }
+
+  /** What somebody else has at the endpoint of a new service is taken over, or the write is refused. */
+  async #claim(decided: readonly Decided[]): Promise<readonly Decided[]> {
+    const created = decided.flatMap(({ before, after }) => (before === null && after !== null ? [after] : []))
+    if (created.length === 0) return decided
+    const claims = await this.claims(created)
+    const byRecord = new Map(created.map((record, index) => [record, claims[index]]))
+    return decided.flatMap((write) => {
+      const claim = write.before === null && write.after !== null ? byRecord.get(write.after) : undefined
+      if (claim === undefined) return [write]
+      if (!(claim instanceof Refusal)) return [{ ...write, after: claim.record, found: claim.found }]
+      write.reject(claim)
+      return []
+    })
+  }
+
+  #put({ id, after, found }: Decided): ServiceState {
+    const state = this.#options.desired.put(id, after)
+    if (found !== null) state.held.set(this.#convergence.planeOf(after), found)
+    return state
   }
 
   /** Stores the batch; what cannot be stored is refused and has changed nothing. */
@@ -215,6 +257,10 @@ export class Reconciler {
       const state = desired.services.get(write.id)
       if (state !== undefined) vitals.follow(state)
       for (const event of writeEvents(write.before, write.after, write.source, now())) events.record(event)
+      if (write.found !== null) {
+        const plane = this.#convergence.planeOf(write.after)
+        events.record({ at: now(), type: 'service-adopted', plane, service: write.id })
+      }
       write.resolve()
     }
     if (undone.length > 0) await this.#undo(undone, refusals)
@@ -222,8 +268,13 @@ export class Reconciler {
 
   async #undo(undone: readonly Decided[], refusals: ReadonlyMap<ServiceId, Refusal>): Promise<void> {
     const { desired, vitals, store, log, ledger } = this.#options
-    const states = undone.map((write) => desired.put(write.id, write.before))
-    for (const state of states) state.retryAt = 0
+    const states = undone.map((write) => {
+      const state = desired.put(write.id, write.before)
+      // What was not taken over after all stays as its maker left it.
+      if (write.found !== null) state.held.delete(this.#convergence.planeOf(write.after))
+      state.retryAt = 0
+      return state
+    })
     await this.#convergence.apply(states, [], new Set())
     const rows = undone.flatMap((write) => rowsBetween(write.after, write.before))
     try {

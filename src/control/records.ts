@@ -31,6 +31,8 @@ export interface BackendRecord {
   readonly drainUntil: number
   /** Grows with each creation within the service: the list order that survives a restart. */
   readonly order: number
+  /** Found in the plane when the service was taken over; a backend of the same address takes its place. */
+  readonly adopted?: true
 }
 
 /** Everything durable, by bucket. `health` and `ledger` are written by control as well: see vitals.ts and reconciler.ts. */
@@ -84,8 +86,8 @@ export function rowsBetween(before: ServiceRecord | null, after: ServiceRecord |
 
 const encodeService = ({ owner, options, address }: ServiceRecord): string =>
   JSON.stringify({ owner, options, address })
-const encodeBackend = ({ options, address, override, drainUntil, order }: BackendRecord): string =>
-  JSON.stringify({ options, address, override, drainUntil, order })
+const encodeBackend = ({ options, address, override, drainUntil, order, adopted }: BackendRecord): string =>
+  JSON.stringify({ options, address, override, drainUntil, order, adopted })
 
 // The options were validated before they were stored and the store guards its bytes; only the frame is checked here, by
 // hand: it is read 100,000 times at a start.
