@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import { chmodSync, existsSync, rmSync, writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
+import { installConsul } from './consul.ts'
 import { installUml } from './uml/install.ts'
 
 /** A Debian package that tests or benches run, and what it is for. */
@@ -108,6 +109,7 @@ function main(): void {
     console.log(
       `lab: ${installed.length === 0 ? `all ${labPackages.length} packages are there` : `installed ${installed.join(' ')}`}`,
     )
+    console.log(`lab: Consul is ${installConsul()}`)
     if (process.arch === 'x64') {
       installUml()
       console.log('lab: User-Mode Linux and ipvsadm for it are there')
