@@ -1,5 +1,6 @@
 import type { Transport } from '../../proxy/transport.ts'
 import type { Wheel } from '../../proxy/wheel.ts'
+import type { Estimator } from './estimator.ts'
 import type { Places } from './places.ts'
 
 /** Idle time-outs in seconds, by IPVS's names: open TCP, half-closed TCP, UDP. */
@@ -18,6 +19,7 @@ export interface PlaneLog {
 export interface Context {
   readonly transport: Transport
   readonly wheel: Wheel
+  readonly estimator: Estimator
   /** Milliseconds of a clock that never goes back, with fractions. */
   readonly clock: () => number
   readonly random: () => number

@@ -4,6 +4,7 @@ import { createServer } from 'node:net'
 import { describe, expect, it } from 'vitest'
 import { portable } from '../../proxy/portable/transport.ts'
 import type { Flow, VirtualService } from '../plane.ts'
+import { noRates } from './estimator.ts'
 import { ended, freePort, Rig, until } from './rig.ts'
 
 async function observed(rig: Rig): Promise<VirtualService[]> {
@@ -170,7 +171,32 @@ describe('apply', () => {
       active: 0,
       inactive: 0,
       errors: 0,
+      rates: noRates,
     })
+  })
+
+  it('knows how much passes a second: service and backends, also one that left', async () => {
+    await using rig = new Rig()
+    const [a, b] = [await rig.named(), await rig.named()]
+    const spec = await rig.service([a.destination, b.destination])
+    await Promise.all([1, 2, 3, 4].map(() => rig.reach(spec)))
+    await until(async () => (await rig.counters()).active + (await rig.counters()).inactive === 0)
+    rig.pass(2)
+    const { rates = noRates, destinations } = await rig.counters()
+    expect(rates).toMatchObject({ connections: expect.closeTo(rates.packetsOut), packetsIn: 0, bytesIn: 0 })
+    expect(rates.bytesOut).toBeCloseTo(2 * rates.connections)
+    expect(rates.connections).toBeGreaterThan(0)
+    for (const { id } of spec.destinations)
+      expect(destinations.get(id)?.rates?.connections).toBeCloseTo(rates.connections / 2)
+
+    await rig.put({ ...spec, destinations: [b.destination] })
+    expect((await rig.counters()).rates).toEqual(rates)
+    await rig.plane.zero(['web'])
+    expect(await rig.counters()).toMatchObject({ connections: 0, bytesOut: 0, rates: noRates })
+    await rig.reach(spec)
+    rig.pass(1000)
+    rig.pass(1000)
+    expect(await rig.counters()).toMatchObject({ connections: 1, rates: noRates })
   })
 })
 

@@ -8,6 +8,7 @@ import { Wheel } from '../../proxy/wheel.ts'
 import type { Change, Explanation, Flow, Outcome, Plane, ServiceCounters, VirtualService } from '../plane.ts'
 import { userspaceCan } from './can.ts'
 import type { Context, PlaneLog, Timeouts } from './context.ts'
+import { Estimator } from './estimator.ts'
 import { Places } from './places.ts'
 import { explain } from './explain.ts'
 import { descriptorsRefused, listenRefused, refused, unsupported } from './refusals.ts'
@@ -59,6 +60,7 @@ export class UserspacePlane implements Plane {
     this.#context = {
       transport: options.transport ?? portable,
       wheel: new Wheel({ clock, tickMs }),
+      estimator: new Estimator(clock),
       clock,
       random: options.random ?? Math.random,
       timeouts: options.timeouts ?? defaultTimeouts,
@@ -115,16 +117,18 @@ export class UserspacePlane implements Plane {
   async close(): Promise<void> {
     this.#closed = true
     await this.withdraw([...this.#services.keys()])
-    const { descriptors, wheel } = this.#context
+    const { descriptors, wheel, estimator } = this.#context
     for (let waited = 0; descriptors.used > 0 && waited < this.#closeWithinMs; waited += closePollMs)
       await sleep(closePollMs)
     for (const entry of wheel.entries()) if (entry instanceof Session) entry.end()
     wheel.stop()
+    estimator.stop()
   }
 
-  /** Ends what has been idle for too long. The plane's own timer calls it; so does who injected a clock. */
+  /** What the plane's timers do: ends what has been idle for too long, moves rates on. For who injected a clock. */
   tick(): void {
     this.#context.wheel.tick()
+    this.#context.estimator.tick()
   }
 
   async #applyAll(changes: readonly Change<VirtualService, ServiceId>[]): Promise<readonly Outcome[]> {

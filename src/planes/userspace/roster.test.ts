@@ -1,7 +1,10 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { Destination } from '../plane.ts'
+import { Estimator } from './estimator.ts'
 import { Roster } from './roster.ts'
+
+const estimator = new Estimator(() => 0)
 
 const destination = (id: number, rest: Partial<Destination> = {}): Destination => ({
   id: `b${id}`,
@@ -29,7 +32,7 @@ const shown = ({ table }: Roster): unknown[] =>
 
 describe('Roster', () => {
   it('keeps connections and counters of those that stay, in the new order', () => {
-    const roster = new Roster([destination(1), destination(2), destination(3)])
+    const roster = new Roster([destination(1), destination(2), destination(3)], estimator)
     const [one, two, three] = roster.members
     roster.opened(one!)
     roster.opened(two!)
@@ -60,17 +63,20 @@ describe('Roster', () => {
     ['the configured weight', { weight: 5, maxWeight: 5 }, 'weight'],
     ['the address', { address: '10.0.0.99' }, 'set'],
   ] as const)('says what changed: %s', (_, rest, expected) => {
-    const roster = new Roster([destination(1), destination(2)])
+    const roster = new Roster([destination(1), destination(2)], estimator)
     expect(roster.sync([destination(1), destination(2, rest)]).changed).toBe(expected)
   })
 
   it('a change of order is a change of the set', () => {
-    const roster = new Roster([destination(1), destination(2)])
+    const roster = new Roster([destination(1), destination(2)], estimator)
     expect(roster.sync([destination(2), destination(1)]).changed).toBe('set')
   })
 
   it('leaves those out that were tried, and them only then', () => {
-    const roster = new Roster([destination(1), destination(2, { maxConnections: 1 }), destination(3)])
+    const roster = new Roster(
+      [destination(1), destination(2, { maxConnections: 1 }), destination(3)],
+      estimator,
+    )
     roster.opened(roster.members[1]!)
     expect(
       roster.without([roster.members[0]!], () => Array.from(roster.table.overloaded).slice(0, 3)),
@@ -85,10 +91,17 @@ describe('Roster', () => {
     })
     fc.assert(
       fc.property(lists, (lists) => {
-        const roster = new Roster([])
+        const roster = new Roster([], estimator)
         for (const ids of lists) roster.sync(ids.map((id) => destination(id, { weight: id })))
         const last = lists.at(-1) ?? []
-        expect(shown(roster)).toEqual(shown(new Roster(last.map((id) => destination(id, { weight: id })))))
+        expect(shown(roster)).toEqual(
+          shown(
+            new Roster(
+              last.map((id) => destination(id, { weight: id })),
+              estimator,
+            ),
+          ),
+        )
         expect(roster.members.map((member) => member.index)).toEqual(last.map((_, index) => index))
       }),
     )

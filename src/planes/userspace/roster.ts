@@ -1,6 +1,7 @@
 import { endpointText } from '../../model/address.ts'
 import type { Table } from '../../schedulers/scheduler.ts'
 import { differenceOfDestinations, type Destination } from '../plane.ts'
+import type { Estimator } from './estimator.ts'
 import { overloadedAfterClose, overloadedAfterOpen, overloadedAfterUpdate } from './overload.ts'
 import { Tally } from './tally.ts'
 
@@ -25,9 +26,11 @@ export class Roster {
   readonly table: Table
   /** Counters of what belongs to no present destination: removed ones, and clients that found none. */
   readonly rest = new Tally()
+  readonly #estimator: Estimator
   #members: Member[] = []
 
-  constructor(destinations: readonly Destination[]) {
+  constructor(destinations: readonly Destination[], estimator: Estimator) {
+    this.#estimator = estimator
     this.table = {
       size: 0,
       weight: new Int32Array(0),
@@ -75,7 +78,7 @@ export class Roster {
     this.#fill()
     for (const member of removed) {
       member.index = -1
-      this.rest.add(member.tally)
+      this.rest.absorb(member.tally, this.#estimator)
       member.tally = this.rest
     }
     return { changed: sameSet ? weightChange(difference.changed) : 'set', removed }
@@ -83,6 +86,7 @@ export class Roster {
 
   /** A connection was given to the member. */
   opened(member: Member): void {
+    if (member.tally.atRest) member.tally.watchedBy(this.#estimator)
     member.tally.active++
     member.overloaded = overloadedAfterOpen(member.overloaded, member.destination, connectionsOf(member))
     this.#post(member)

@@ -45,7 +45,7 @@ export abstract class Service {
   }
 
   get roster(): Roster {
-    return (this.#roster ??= new Roster(this.#spec.destinations))
+    return (this.#roster ??= new Roster(this.#spec.destinations, this.context.estimator))
   }
 
   get scheduler(): Scheduler {

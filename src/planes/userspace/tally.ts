@@ -1,7 +1,10 @@
-import { connectBounds, type DestinationCounters, type TrafficCounters } from '../plane.ts'
+import { connectBounds, type DestinationCounters, type Rates, type TrafficCounters } from '../plane.ts'
+import { combine, estimate, noRates, type Estimated, type Estimator } from './estimator.ts'
+
+const sum = (a: number, b: number): number => a + b
 
 /** Counters of one destination. A TCP packet is a chunk as it was read from a socket; a UDP packet is a datagram. */
-export class Tally implements TrafficCounters {
+export class Tally implements TrafficCounters, Estimated {
   connections = 0
   packetsIn = 0
   packetsOut = 0
@@ -13,6 +16,34 @@ export class Tally implements TrafficCounters {
   #connects = 0
   #connectSum = 0
   #buckets: Float64Array | null = null
+  #rates = noRates
+  /** What was counted at the last estimate; null: at rest, so that nobody looks. */
+  #before: Rates | null = null
+
+  get rates(): Rates {
+    return this.#rates
+  }
+
+  get atRest(): boolean {
+    return this.#before === null
+  }
+
+  /** To be called at rest, before traffic comes. */
+  watchedBy(estimator: Estimator): void {
+    this.#before = this.#counted()
+    estimator.watch(this)
+  }
+
+  /** At rest with nothing open and no rate left. */
+  estimated(seconds: number): boolean {
+    const counted = this.#counted()
+    const came = combine(counted, this.#before ?? counted, (now, before) => now - before)
+    this.#rates = combine(this.#rates, came, (rate, count) => estimate(rate, count, seconds))
+    const quiet = Object.values(this.#rates).every((rate) => rate === 0)
+    if (quiet) this.#rates = noRates
+    this.#before = quiet && this.active + this.inactive === 0 ? null : counted
+    return this.#before !== null
+  }
 
   received(bytes: number): void {
     this.packetsIn++
@@ -32,7 +63,15 @@ export class Tally implements TrafficCounters {
     if (at >= 0) this.#buckets[at] = (this.#buckets[at] ?? 0) + 1
   }
 
-  add(other: TrafficCounters): void {
+  /** Goes on for both: the other one is counted no more. */
+  absorb(other: Tally, estimator: Estimator): void {
+    if (this.#before === null && other.#before !== null) this.watchedBy(estimator)
+    if (this.#before !== null) this.#before = combine(this.#before, other.#before ?? other.#counted(), sum)
+    estimator.forget(other)
+    this.add(other)
+  }
+
+  add(other: Tally): void {
     this.connections += other.connections
     this.packetsIn += other.packetsIn
     this.packetsOut += other.packetsOut
@@ -41,6 +80,7 @@ export class Tally implements TrafficCounters {
     this.active += other.active
     this.inactive += other.inactive
     this.errors += other.errors
+    if (other.#rates !== noRates) this.#rates = combine(this.#rates, other.#rates, sum)
   }
 
   /** Counts from zero; what is open stays open. */
@@ -48,11 +88,13 @@ export class Tally implements TrafficCounters {
     this.connections = this.packetsIn = this.packetsOut = this.bytesIn = this.bytesOut = this.errors = 0
     this.#connects = this.#connectSum = 0
     this.#buckets = null
+    this.#rates = noRates
+    if (this.#before !== null) this.#before = noRates
   }
 
   traffic(): TrafficCounters {
-    const { connections, packetsIn, packetsOut, bytesIn, bytesOut, active, inactive, errors } = this
-    return { connections, packetsIn, packetsOut, bytesIn, bytesOut, active, inactive, errors }
+    const { connections, packetsIn, packetsOut, bytesIn, bytesOut, active, inactive, errors, rates } = this
+    return { connections, packetsIn, packetsOut, bytesIn, bytesOut, active, inactive, errors, rates }
   }
 
   /** With the connect times where they were measured. */
@@ -62,5 +104,10 @@ export class Tally implements TrafficCounters {
       ...this.traffic(),
       connect: { count: this.#connects, sum: this.#connectSum, buckets: [...this.#buckets] },
     }
+  }
+
+  #counted(): Rates {
+    const { connections, packetsIn, packetsOut, bytesIn, bytesOut } = this
+    return { connections, packetsIn, packetsOut, bytesIn, bytesOut }
   }
 }

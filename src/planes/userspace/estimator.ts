@@ -1,0 +1,79 @@
+import type { Rates } from '../plane.ts'
+
+/** Milliseconds from one estimate to the next, as in the kernel. */
+export const estimateMs = 2000
+/** The finest that the kernel's fixed point holds (2^-10 a second); what is less counts as nothing. */
+const resolution = 2 ** -10
+
+export const noRates: Rates = { connections: 0, packetsIn: 0, packetsOut: 0, bytesIn: 0, bytesOut: 0 }
+
+/**
+ * A rate after so many seconds in which so many came: in two seconds it moves by a quarter of the difference
+ * (net/netfilter/ipvs/ip_vs_est.c). A timer that comes late moves it by as much as those it stands for.
+ */
+export function estimate(rate: number, count: number, seconds: number): number {
+  const now = count / seconds
+  const next = now + (rate - now) * 0.75 ** (seconds / (estimateMs / 1000))
+  return next < resolution ? 0 : next
+}
+
+/** Field by field. */
+export const combine = (a: Rates, b: Rates, of: (a: number, b: number) => number): Rates => ({
+  connections: of(a.connections, b.connections),
+  packetsIn: of(a.packetsIn, b.packetsIn),
+  packetsOut: of(a.packetsOut, b.packetsOut),
+  bytesIn: of(a.bytesIn, b.bytesIn),
+  bytesOut: of(a.bytesOut, b.bytesOut),
+})
+
+/** What has rates of its own. */
+export interface Estimated {
+  /** Moves its rates on by so many seconds. @returns false when it is at rest, and stays so until it is watched anew */
+  estimated(seconds: number): boolean
+}
+
+/** One timer for everything that has traffic; what is at rest costs nothing. */
+export class Estimator {
+  readonly #clock: () => number
+  readonly #watched = new Set<Estimated>()
+  #at = 0
+  #timer: NodeJS.Timeout | null = null
+
+  /** @param clock milliseconds of a clock that never goes back */
+  constructor(clock: () => number) {
+    this.#clock = clock
+  }
+
+  get size(): number {
+    return this.#watched.size
+  }
+
+  /** To be called before the first of its traffic is counted. */
+  watch(one: Estimated): void {
+    if (this.#watched.size === 0) this.#start()
+    this.#watched.add(one)
+  }
+
+  forget(one: Estimated): void {
+    if (this.#watched.delete(one) && this.#watched.size === 0) this.stop()
+  }
+
+  /** The estimator's own timer calls this. */
+  tick(): void {
+    const now = this.#clock()
+    const seconds = (now - this.#at) / 1000
+    if (seconds <= 0) return
+    this.#at = now
+    for (const one of this.#watched) if (!one.estimated(seconds)) this.forget(one)
+  }
+
+  stop(): void {
+    if (this.#timer !== null) clearInterval(this.#timer)
+    this.#timer = null
+  }
+
+  #start(): void {
+    this.#at = this.#clock()
+    this.#timer ??= setInterval(() => this.tick(), estimateMs).unref()
+  }
+}
