@@ -8,7 +8,7 @@ import { effective, sameService, type Vital } from './effective.ts'
 import type { EventLog, Log } from './events.ts'
 import type { KeyLedger } from './ledger.ts'
 import type { ServiceRecord } from './records.ts'
-import { weightEvents } from './report.ts'
+import { driftText, weightEvents } from './report.ts'
 import { Retries } from './retries.ts'
 import type { DesiredState, ServiceState } from './state.ts'
 import type { Vitals } from './vitals.ts'
@@ -30,6 +30,8 @@ export interface ConvergenceOptions {
 export class Convergence {
   readonly #options: ConvergenceOptions
   readonly #retries: Retries
+  /** Services that somebody changed behind Torb, until they are repaired. */
+  readonly #drifted = new Set<ServiceState>()
 
   /** @param touch asks for another try of a service */
   constructor(options: ConvergenceOptions, touch: (state: ServiceState) => void) {
@@ -144,6 +146,10 @@ export class Convergence {
       state.held.delete(name)
       ledger.removed(name, state.id)
     } else state.held.set(name, after)
+    if (this.#drifted.delete(state)) {
+      events.record({ at: now(), type: 'plane-repaired', plane: name, service: state.id })
+      return
+    }
     if (byWrite || before === null || after === null) return
     for (const event of weightEvents(state, before, after, now())) events.record(event)
   }
@@ -191,8 +197,9 @@ export class Convergence {
         continue
       if (seen === undefined) state.held.delete(name)
       else state.held.set(name, seen)
-      const difference = seen === undefined ? 'the service is gone' : 'the service was changed'
+      const difference = driftText(given, seen)
       events.record({ at: now(), type: 'plane-drift', plane: name, service: id, difference })
+      this.#drifted.add(state)
       drifted.push(state)
     }
     return drifted

@@ -59,7 +59,11 @@ export type TorbEvent = { readonly at: number } & (
       readonly service: ServiceId
       readonly message: string
     }
-  | { readonly type: 'plane-recovered'; readonly plane: PlaneName; readonly service: ServiceId }
+  | {
+      readonly type: 'plane-repaired' | 'plane-recovered'
+      readonly plane: PlaneName
+      readonly service: ServiceId
+    }
   | { readonly type: 'config-loaded' | 'config-refused'; readonly file: string; readonly message: string }
   | { readonly type: 'ready'; readonly plane: PlaneName }
 )

@@ -322,7 +322,42 @@ describe('drift', () => {
     const drifts = control.events
       .since(0)
       .flatMap(({ event }) => (event.type === 'plane-drift' ? [event.difference] : []))
-    expect(drifts).toEqual(['the service was changed', 'the service is gone'])
+    expect(drifts).toEqual(['scheduler wrr became lc', 'the service is gone'])
+    const { type, plane: name } = { ...control.events.since(0).at(-1)?.event } as {
+      type?: string
+      plane?: string
+    }
+    expect([type, name]).toEqual(['plane-repaired', 'userspace'])
+  })
+
+  it('weights, lost and added destinations are told one by one', async () => {
+    const { control, plane } = await start()
+    await control.createService('web', { port: 1 }, 'rest')
+    for (const id of ['a', 'b'])
+      await control.createBackend('web', id, backend(`10.0.0.${id === 'a' ? 2 : 3}`), 'rest')
+    const given = plane.held.get('web')
+    const [a, b] = given?.destinations ?? []
+    if (given === undefined || a === undefined || b === undefined) throw new Error('not held')
+    plane.held.set('web', {
+      ...given,
+      destinations: [
+        { ...a, weight: 1 },
+        { ...b, id: '10.0.0.9:80', address: '10.0.0.9' },
+      ],
+    })
+    await expect
+      .poll(() => weights(plane, 'web'), { timeout: 5000 })
+      .toEqual([
+        ['a', 100],
+        ['b', 100],
+      ])
+    const told = control.events
+      .since(0)
+      .flatMap(({ event }) => (event.type === 'plane-drift' ? [event.difference] : []))
+    expect(told).toEqual([
+      'backend b is gone; 10.0.0.9:80 with weight 100 was added; backend a: weight 100 became 1',
+    ])
+    expect(control.events.since(0).filter(({ event }) => event.type === 'weight-changed')).toEqual([])
   })
 })
 

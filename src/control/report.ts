@@ -1,5 +1,5 @@
 import { metrics } from '../pulse/health.ts'
-import type { VirtualService } from '../planes/plane.ts'
+import { differenceOfDestinations, type Destination, type VirtualService } from '../planes/plane.ts'
 import type { Source, TorbEvent } from './events.ts'
 import type { ServiceRecord } from './records.ts'
 import type { ServiceState } from './state.ts'
@@ -56,4 +56,40 @@ export function weightEvents(
     events.push({ at, type: 'weight-changed', service: state.id, backend: id, from, to, reason })
   }
   return events
+}
+
+/** What somebody did to a service behind Torb, in a few words. */
+export function driftText(given: VirtualService, seen: VirtualService | undefined): string {
+  if (seen === undefined) return 'the service is gone'
+  const { added, removed, changed } = differenceOfDestinations(given.destinations, seen.destinations)
+  const parts = [
+    ...removed.map(({ id }) => `backend ${id} is gone`),
+    ...added.map(({ id, weight }) => `${id} with weight ${weight} was added`),
+    ...changed.map(
+      ([before, after]) => `backend ${before.id}: ${fieldsText(before, after, destinationFields)}`,
+    ),
+  ]
+  const frame = fieldsText(given, seen, serviceFields)
+  return [...(frame === '' ? [] : [frame]), ...parts].join('; ') || 'the order of the backends changed'
+}
+
+const destinationFields = [
+  'weight',
+  'forwarding',
+  'tunnel',
+  'upperThreshold',
+  'lowerThreshold',
+] as const satisfies readonly (keyof Destination)[]
+const serviceFields = [
+  'scheduler',
+  'flags',
+  'persistence',
+] as const satisfies readonly (keyof VirtualService)[]
+
+function fieldsText<T>(before: T, after: T, fields: readonly (keyof T)[]): string {
+  return fields
+    .map((field) => [String(field), JSON.stringify(before[field]), JSON.stringify(after[field])] as const)
+    .filter(([, was, is]) => was !== is)
+    .map(([field, was, is]) => `${field} ${was.replaceAll('"', '')} became ${is.replaceAll('"', '')}`)
+    .join(', ')
 }
