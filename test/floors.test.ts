@@ -24,7 +24,7 @@ function roomOf(file: string): string {
 
 /** `src/planes/userspace` of a file in there; null elsewhere. */
 const memberOf = (file: string): string | null =>
-  /^src\/(?:planes|sources)\/[^/]+(?=\/)/.exec(file)?.[0] ?? null
+  /^src\/(?:planes|sources|announce)\/[^/]+(?=\/)/.exec(file)?.[0] ?? null
 
 interface Import {
   readonly file: string
