@@ -64,6 +64,11 @@ export type TorbEvent = { readonly at: number } & (
       readonly plane: PlaneName
       readonly service: ServiceId
     }
+  | {
+      readonly type: 'counters-zeroed'
+      /** Absent: of all services. */
+      readonly service?: ServiceId
+    }
   | { readonly type: 'config-loaded' | 'config-refused'; readonly file: string; readonly message: string }
   | { readonly type: 'ready'; readonly plane: PlaneName }
 )

@@ -197,6 +197,9 @@ export async function openControl(options: ControlOptions): Promise<OpenControl>
     },
     async zero(ids) {
       for (const plane of planes.values()) await plane.zero(ids)
+      const type = 'counters-zeroed'
+      if (ids === undefined) events.record({ at: now(), type })
+      for (const service of ids ?? []) events.record({ at: now(), type, service })
     },
     planes: () =>
       Promise.all(
