@@ -3,10 +3,12 @@ export interface Libc {
   socket(family: number, type: number, protocol: number): number
   bind(descriptor: number, address: Uint8Array): void
   setsockopt(descriptor: number, level: number, name: number, value: Uint8Array): void
+  getsockopt(descriptor: number, level: number, name: number, value: Uint8Array): void
   send(descriptor: number, message: Uint8Array): number
   /** @returns the length, which with MSG_TRUNC may be more than the buffer holds */
   recv(descriptor: number, buffer: Uint8Array, flags: number): number
   close(descriptor: number): void
+  setns(descriptor: number, kind: number): void
 }
 
 /** A system call that failed: its name and errno as the kernel gave it. */
@@ -42,9 +44,11 @@ async function load(): Promise<Libc> {
     setsockopt: program.func(
       'int setsockopt(int fd, int level, int name, const void *value, uint32_t length)',
     ),
+    getsockopt: program.func('int getsockopt(int fd, int level, int name, _Out_ void *value, void *length)'),
     send: program.func('long send(int fd, const void *message, unsigned long length, int flags)'),
     recv: program.func('long recv(int fd, _Out_ void *buffer, unsigned long length, int flags)'),
     close: program.func('int close(int fd)'),
+    setns: program.func('int setns(int fd, int kind)'),
   }
   const call = (name: keyof typeof raw, ...args: unknown[]): number => {
     const result = Number((raw[name] as (...args: unknown[]) => unknown)(...args))
@@ -57,8 +61,11 @@ async function load(): Promise<Libc> {
     bind: (descriptor, address) => void call('bind', descriptor, address, address.length),
     setsockopt: (descriptor, level, name, value) =>
       void call('setsockopt', descriptor, level, name, value, value.length),
+    getsockopt: (descriptor, level, name, value) =>
+      void call('getsockopt', descriptor, level, name, value, new Uint32Array([value.length])),
     send: (descriptor, message) => call('send', descriptor, message, message.length, 0),
     recv: (descriptor, buffer, flags) => call('recv', descriptor, buffer, buffer.length, flags),
     close: (descriptor) => void call('close', descriptor),
+    setns: (descriptor, kind) => void call('setns', descriptor, kind),
   }
 }

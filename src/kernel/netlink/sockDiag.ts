@@ -1,5 +1,5 @@
 import { SystemCallError } from '../ffi.ts'
-import { littleEndian } from './message.ts'
+import { bytes, littleEndian } from './codec.ts'
 import { netlinkFamily, NetlinkSocket } from './socket.ts'
 
 /** linux/sock_diag.h */
@@ -44,9 +44,8 @@ export function encodeInetDiagRequest(local: Endpoint, remote: Endpoint): Uint8A
  *
  * @returns null where the answer is about another socket
  */
-export function uidOfInetDiag(payload: Uint8Array, local: Endpoint, remote: Endpoint): number | null {
-  if (payload.length < 72 || payload[1] !== TCP_ESTABLISHED) return null
-  const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength)
+export function uidOfInetDiag(view: DataView, local: Endpoint, remote: Endpoint): number | null {
+  if (view.byteLength < 72 || view.getUint8(1) !== TCP_ESTABLISHED) return null
   if (view.getUint16(4) !== local.port || view.getUint16(6) !== remote.port) return null
   return view.getUint32(64, littleEndian)
 }
@@ -66,7 +65,11 @@ export class SockDiag {
   /** @returns the user id, or null where this namespace has no such socket */
   ownerOf(local: Endpoint, remote: Endpoint): number | null {
     try {
-      const answer = this.#socket.request(SOCK_DIAG_BY_FAMILY, encodeInetDiagRequest(local, remote))
+      const answer = this.#socket.request({
+        name: 'sock_diag',
+        type: SOCK_DIAG_BY_FAMILY,
+        write: (out) => bytes.write(out, encodeInetDiagRequest(local, remote)),
+      })
       return answer?.type === SOCK_DIAG_BY_FAMILY ? uidOfInetDiag(answer.payload, local, remote) : null
     } catch (error) {
       if (error instanceof SystemCallError && error.errno === ENOENT) return null
