@@ -67,6 +67,7 @@ export async function startDaemon(
       defaultPlane,
       events,
       flush: options.flush ?? false,
+      adopt: false,
       // A quarter of the descriptors: the rest is for traffic and the API.
       maxChecks: Math.min(4096, Math.max(16, Math.floor(openFileLimit() / 4))),
       now: Date.now,
