@@ -1,4 +1,3 @@
-import { ZodError } from 'zod'
 import { defineCommand } from './command.ts'
 import { exit, failed, usage } from './exit.ts'
 import { absentFlags, givenOptions, serveFlags } from './serveFlags.ts'
@@ -11,7 +10,7 @@ const closeLimitMs = 15_000
 export const serve = defineCommand({
   page: {
     synopsis: [
-      'torb serve [-l [HOST]:PORT] [-i IFACE] [-f] [-v] [--plane PLANE] [--data DIR] [--config FILE] ...',
+      'torb serve [-l [HOST]:PORT] [-i IFACE] [-f] [-c URL] [-vipi IFACE] [-v] [--plane PLANE] [--data DIR] [--config FILE] ...',
     ],
     description: [
       'Runs the load balancer in the foreground. Services and backends come by the REST API and from the configuration file; they are kept in the data directory and are there again after a restart. When the API answers, one line is printed to standard output, "torb ready http://HOST:PORT plane=NAME"; the log goes to standard error, one JSON object a line.',
@@ -34,6 +33,7 @@ export const serve = defineCommand({
     ],
     environment: [
       ['TORB_TOKEN', 'the token of the API, instead of the one in DATA/token'],
+      ['CONSUL_HTTP_TOKEN', 'the ACL token for the Consul agent of -c'],
       ['XDG_STATE_HOME', 'where the data directory lies by default'],
     ],
     see: ['torb services', 'torb top', 'torb apply', 'torb doctor'],
@@ -74,8 +74,6 @@ function startOptions(flags: Values<FlagTable>): DaemonOptions & { config?: stri
   try {
     return { ...givenOptions(flags), ...(typeof config === 'string' ? { config } : {}) }
   } catch (error) {
-    if (!(error instanceof ZodError)) throw error
-    const [issue] = error.issues
-    throw usage(`--${String(issue?.path[0] ?? '').replaceAll('_', '-')}: ${issue?.message ?? ''}`)
+    throw usage(error instanceof Error ? error.message : String(error))
   }
 }

@@ -1,9 +1,15 @@
 import { z } from 'zod'
 import { daemonOptions, defaultTimeouts, type DaemonOptions } from '../model/daemon.ts'
-import type { Flag, FlagTable, Values } from './goFlags.ts'
+import { dashed, type Flag, type FlagTable, type Values } from './goFlags.ts'
 
 /** GORB's one-letter names. */
-const aliases: Readonly<Record<string, string>> = { listen: 'l', interface: 'i', flush: 'f', verbose: 'v' }
+const aliases: Readonly<Record<string, string>> = {
+  listen: 'l',
+  interface: 'i',
+  consul: 'c',
+  flush: 'f',
+  verbose: 'v',
+}
 
 /** What the help says where an option is not given. */
 const defaults: Readonly<Record<string, string>> = {
@@ -15,17 +21,27 @@ const defaults: Readonly<Record<string, string>> = {
   tcp_timeout: String(defaultTimeouts.tcp),
   tcpfin_timeout: String(defaultTimeouts.tcpfin),
   udp_timeout: String(defaultTimeouts.udp),
+  sync_id: '0',
+  sync_group: '224.0.0.81',
+  sync_port: '8848',
+  sync_ttl: '1',
+  sync_maxlen: 'what the interface carries in one piece',
 }
 
 const placeholders: Readonly<Record<string, string>> = {
   listen: '[HOST]:PORT',
   interface: 'IFACE',
+  vip_interface: 'IFACE',
+  consul: 'URL',
   data: 'DIR',
   token_file: 'FILE',
   host_names: 'NAME',
   tls_cert: 'FILE',
   tls_key: 'FILE',
   tls_client_ca: 'FILE',
+  sync_master: 'IFACE',
+  sync_backup: 'IFACE',
+  sync_group: 'ADDRESS',
 }
 
 interface Property {
@@ -38,6 +54,8 @@ interface Property {
 
 /** `token_file` is --token-file; a list has the name of one of its items: `host_names` is --host-name. */
 function flagName(key: string, { type }: Property): string {
+  // GORB's name.
+  if (key === 'vip_interface') return 'vipi'
   const name = key.replaceAll('_', '-')
   return type === 'array' ? name.replace(/s$/, '') : name
 }
@@ -78,13 +96,23 @@ export const serveFlags: FlagTable = Object.fromEntries([
   ] as const,
 ])
 
-/** The flags that were given, under the keys of the configuration file. Throws a ZodError on what the schema refuses. */
+/**
+ * The flags that were given, under the keys of the configuration file.
+ *
+ * @throws Error that names the flag which the schema refuses
+ */
 export function givenOptions(flags: Values<FlagTable>): DaemonOptions {
   const given = properties.flatMap(([key, property]) => {
     const value = flags[flagName(key, property)]
     return value === undefined ? [] : [[key, value] as const]
   })
-  return daemonOptions.parse(Object.fromEntries(given))
+  const parsed = daemonOptions.safeParse(Object.fromEntries(given))
+  if (parsed.success) return parsed.data
+  const [issue] = parsed.error.issues
+  const [key = ''] = issue?.path ?? []
+  const property = properties.find(([name]) => name === key)
+  const flag = property === undefined ? String(key) : flagName(...property)
+  throw new Error(`${dashed(flag)} ${issue?.message ?? ''}`)
 }
 
 const ownStore =
@@ -92,8 +120,6 @@ const ownStore =
 
 /** GORB's flags that Torb does not have, and what to do instead. */
 export const absentFlags: Readonly<Record<string, string>> = {
-  c: 'registration in Consul is not part of this version',
-  vipi: 'add the virtual address yourself with "ip address add ADDRESS/32 dev IFACE"',
   store: ownStore,
   'store-sync-time': ownStore,
   'store-service-path': ownStore,

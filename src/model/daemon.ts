@@ -1,18 +1,34 @@
 import { z } from 'zod'
+import { addressBytes, familyOf } from './address.ts'
 import { backendBody } from './backend.ts'
 import { planeNames } from './names.ts'
 import { serviceBody } from './service.ts'
 
 const path = z.string().min(1).max(4096)
 const seconds = z.number().int().min(1).max(31_536_000)
+const interfaceName = z.string()
 
 /** The daemon's own options: each is a flag of `torb serve` and a key of the configuration file; the flag wins. */
 export const daemonOptions = z.strictObject({
   listen: z.string().describe('where the REST API listens, [HOST]:PORT').optional(),
   interface: z.string().describe('interface whose first address is the default virtual address').optional(),
+  vip_interface: interfaceName
+    .describe('interface that gets each virtual address as /32 or /128 while a service uses it')
+    .optional(),
+  consul: z
+    .string()
+    .refine((text) => /^https?:$/.test(protocolOf(text)), {
+      error: 'must be the URL of a Consul agent, such as http://127.0.0.1:8500',
+    })
+    .describe('Consul agent in which every service is registered; CONSUL_HTTP_TOKEN holds its token')
+    .optional(),
   flush: z
     .boolean()
     .describe('remove what the plane holds before the stored services are applied')
+    .optional(),
+  adopt: z
+    .boolean()
+    .describe('take over an equal service that somebody else made in the kernel, instead of refusing it')
     .optional(),
   verbose: z.boolean().describe('log at level debug').optional(),
   plane: z
@@ -37,8 +53,49 @@ export const daemonOptions = z.strictObject({
   tcp_timeout: seconds.describe('idle TCP connections end after so many seconds').optional(),
   tcpfin_timeout: seconds.describe('half-closed TCP connections end after so many idle seconds').optional(),
   udp_timeout: seconds.describe('UDP flows end after so many idle seconds').optional(),
+  sync_master: interfaceName
+    .describe('interface on which the kernel tells other directors of its connections (plane ipvs)')
+    .optional(),
+  sync_backup: interfaceName
+    .describe('interface on which the kernel learns the connections of other directors (plane ipvs)')
+    .optional(),
+  sync_id: z
+    .number()
+    .int()
+    .min(0)
+    .max(255)
+    .describe(
+      'number of the group of directors that share connections; a backup of group 0 takes those of all',
+    )
+    .optional(),
+  sync_group: z
+    .string()
+    .refine(isMulticast, { error: 'must be a multicast address, such as 224.0.0.81 or ff02::100' })
+    .describe('multicast group of the directors')
+    .optional(),
+  sync_port: z.number().int().min(1).max(65_535).describe('UDP port of the group').optional(),
+  sync_ttl: z.number().int().min(1).max(255).describe('how many routers the connections may pass').optional(),
+  // 65535 less the headers of IPv4 and UDP.
+  sync_maxlen: z
+    .number()
+    .int()
+    .min(1)
+    .max(65_507)
+    .describe('bytes of a datagram with connections')
+    .optional(),
 })
 export type DaemonOptions = z.output<typeof daemonOptions>
+
+/** '' where the text is no URL. */
+function protocolOf(text: string): string {
+  return URL.canParse(text) ? new URL(text).protocol : ''
+}
+
+function isMulticast(text: string): boolean {
+  const family = familyOf(text)
+  const first = family === null ? 0 : (addressBytes(text)[0] ?? 0)
+  return family === 4 ? first >= 224 && first <= 239 : first === 0xff
+}
 
 /** IPVS's time-outs in seconds (ip_vs_proto_tcp.c, ip_vs_proto_udp.c; GORB's flags have the same defaults). */
 export const defaultTimeouts = { tcp: 28_800, tcpfin: 120, udp: 300 } as const

@@ -126,7 +126,11 @@ it('serve prints exactly one line when it is ready', async () => {
 describe('serve says in one sentence why it does not start', () => {
   it.each([
     [['--lisen', ':1'], 64, 'unknown flag --lisen: did you mean --listen?'],
-    [['-vipi', 'eth0'], 64, 'no flag --vipi: add the virtual address yourself'],
+    [
+      ['-c', '127.0.0.1:8500'],
+      64,
+      '--consul must be the URL of a Consul agent, such as http://127.0.0.1:8500',
+    ],
     [['-store', 'x'], 64, 'no flag --store: Torb keeps its own store under --data'],
     [['--plane', 'ebfp'], 64, '--plane cannot be "ebfp": it takes one of auto, userspace, ipvs, ebpf, ovn'],
     [['--plane', 'ipvs', '--data', '/tmp/torb-cli-none'], 1, 'the ipvs plane is not part of this version'],
