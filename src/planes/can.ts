@@ -6,6 +6,8 @@ interface Feature {
   /** What the service asks for, as the object of "cannot"; null where it does not ask. */
   asks(spec: VirtualService): string | null
   can(can: Capabilities, spec: VirtualService): boolean
+  /** What helps besides another plane; null where nothing does. */
+  cure?(can: Capabilities, spec: VirtualService): string | null
 }
 
 const features: readonly Feature[] = [
@@ -24,7 +26,14 @@ const features: readonly Feature[] = [
       spec.port === 'any' && spec.persistence === null ? 'take any port without persistence' : null,
     can: (can) => can.anyPortWithoutPersistence,
   },
-  { asks: (spec) => `schedule by ${spec.scheduler}`, can: (can, spec) => can.schedulers.has(spec.scheduler) },
+  {
+    asks: (spec) => `schedule by ${spec.scheduler}`,
+    can: (can, spec) => can.schedulers.has(spec.scheduler),
+    cure: ({ schedulers, schedulerModules }, { scheduler }) =>
+      schedulerModules === undefined
+        ? null
+        : `this kernel has ${[...schedulers].join(', ')}; load the other ("modprobe ${schedulerModules}${scheduler}") and restart Torb`,
+  },
   ...Object.entries({
     [flagBit.fallback]: 'use the flag sh-fallback, mh-fallback or flag-1',
     [flagBit.port]: 'use the flag sh-port, mh-port or flag-2',
@@ -91,7 +100,12 @@ export function unsupported(
     const able = others
       .filter((other) => other !== can && feature.can(other, spec))
       .map((other) => other.name)
-    return `the ${can.name} plane cannot ${asked}${able.length > 0 ? `; the ${able.join(' and the ')} plane can` : ''}`
+    const cure = feature.cure?.(can, spec) ?? null
+    return [
+      `the ${can.name} plane cannot ${asked}`,
+      ...(cure === null ? [] : [cure]),
+      ...(able.length > 0 ? [`the ${able.join(' and the ')} plane can`] : []),
+    ].join('; ')
   }
   return null
 }

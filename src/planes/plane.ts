@@ -121,6 +121,8 @@ export interface Destination {
 export interface Capabilities {
   readonly name: PlaneName
   readonly schedulers: ReadonlySet<SchedulerName>
+  /** Where schedulers are kernel modules: what their module names begin with, so that a missing one can be loaded. */
+  readonly schedulerModules?: string
   /** Bits of `flagBit` that it honours. */
   readonly flags: number
   readonly forwarding: ReadonlySet<Forwarding>
