@@ -53,6 +53,8 @@ describe('/openapi.json', () => {
         "PUT /service/{vs}/{rs}",
         "PATCH /service/{vs}/{rs}",
         "DELETE /service/{vs}/{rs}",
+        "POST /counters/zero",
+        "POST /counters/zero/{vs}",
         "GET /metrics",
         "GET /events",
         "GET /plane",
@@ -68,7 +70,9 @@ describe('/openapi.json', () => {
       const known = Object.keys(operation.responses)
       const expected = ['200', '403', ...(path === '/healthz' ? [] : ['401'])]
       if (path.includes('{')) expected.push('400', '404')
-      if (method !== 'GET') expected.push('409', '500', '503', '507')
+      if (method !== 'GET') expected.push('415', '500', '503')
+      // Zeroing stores nothing.
+      if (!['GET', 'POST'].includes(method)) expected.push('409', '507')
       expect(known, `${method} ${path}`).toEqual(expect.arrayContaining(expected))
     }
   })

@@ -104,6 +104,10 @@ describe('the wire', () => {
     ['PUT', '/service', 405, ''],
     ['HEAD', '/service', 405, ''],
     ['PROPFIND', '/service', 405, ''],
+    ['GET', '/counters/zero', 405, ''],
+    ['DELETE', '/counters/zero/0', 405, ''],
+    ['POST', '/counters', 404, '404 page not found\n'],
+    ['POST', '/counters/zero/0/1', 404, '404 page not found\n'],
     ['GET', '//service/./0', 301, ''],
   ])('%s %s: %s', async (method, path, status, body) => {
     const answer = await api.request(method, path)
@@ -258,6 +262,8 @@ describe('paths and queries', () => {
         'explain',
         'metrics',
         'plane',
+        'counters',
+        'zero',
         '..',
         '.',
         '',

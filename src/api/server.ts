@@ -30,6 +30,7 @@ import { EventCounts } from './metrics/daemon.ts'
 import { ProcessMetrics } from './metrics/process.ts'
 import { openapiDocument } from './openapi.ts'
 import { backendRoutes } from './routes/backends.ts'
+import { counterRoutes } from './routes/counters.ts'
 import { eventsRoute } from './routes/events.ts'
 import { explainRoute } from './routes/explain.ts'
 import { healthRoute } from './routes/health.ts'
@@ -39,6 +40,7 @@ import { planeRoute } from './routes/plane.ts'
 import { serviceRoutes } from './routes/services.ts'
 import { readBySchema } from './schema.ts'
 import { loadToken } from './token.ts'
+import type { AnnouncerStatus } from './wirePlane.ts'
 
 /** Bytes of a request body. */
 const bodyLimit = 1024 * 1024
@@ -65,6 +67,8 @@ export interface ApiOptions {
   /** Stands instead of a token file; default TORB_TOKEN. */
   readonly environmentToken?: string | undefined
   readonly heartbeatMs?: number
+  /** How those are who tell others of services. */
+  readonly announcers?: (() => readonly AnnouncerStatus[]) | undefined
 }
 
 export interface Api {
@@ -115,7 +119,7 @@ export async function makeApi(options: ApiOptions): Promise<{
   readonly warning: string
   close(): Promise<void>
 }> {
-  const { control, version } = options
+  const { control, version, announcers = () => [] } = options
   const {
     token_file: tokenFile = join(options.data, 'token'),
     local_trust: localTrust = 'any',
@@ -153,9 +157,10 @@ export async function makeApi(options: ApiOptions): Promise<{
   await app.register(fastifySwagger, openapiDocument(version))
   serviceRoutes(app, control)
   backendRoutes(app, control)
-  metricsRoute(app, control, eventCounts, ofProcess)
+  counterRoutes(app, control)
+  metricsRoute(app, control, eventCounts, ofProcess, announcers)
   eventsRoute(app, stream)
-  planeRoute(app, control, version)
+  planeRoute(app, control, version, announcers)
   explainRoute(app, control)
   healthRoute(app)
   openapiRoute(app)

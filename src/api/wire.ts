@@ -1,9 +1,19 @@
 import { z } from 'zod'
-import { flagNames } from '../model/names.ts'
 import type { BackendView, ReconcileState, ServiceView } from '../control/control.ts'
-import type { Capabilities, ServiceCounters, TrafficCounters } from '../planes/plane.ts'
+import type { Rates, ServiceCounters, TrafficCounters } from '../planes/plane.ts'
 
 /** The shapes of the answers: as GORB has them, its keys first and in its order, then Torb's. */
+
+const rates = z
+  .object({
+    connections: z.number(),
+    packets_in: z.number(),
+    packets_out: z.number(),
+    bytes_in: z.number(),
+    bytes_out: z.number(),
+  })
+  .describe('a second, as averages of the last seconds: every 2 s each moves by a quarter of the difference')
+  .meta({ id: 'Rates' })
 
 const statistics = z
   .object({
@@ -15,8 +25,9 @@ const statistics = z
     active: z.number().describe('open now'),
     inactive: z.number().describe('in the table, but closing or waiting out a time-out'),
     errors: z.number().describe('connections that could not be made, or broke'),
+    rates: rates.nullable().describe('null where the plane does not measure them'),
   })
-  .describe('counters since the object was added; in: from the client')
+  .describe('counters since the object was added or they were set to zero; in: from the client')
   .meta({ id: 'Statistics' })
 
 const reconcile = z
@@ -187,45 +198,19 @@ function wireStatistics(counters: TrafficCounters | undefined): WireService['sta
     active: counters.active,
     inactive: counters.inactive,
     errors: counters.errors,
+    rates: counters.rates === undefined ? null : wireRates(counters.rates),
   }
 }
 
-export const capabilitiesShape = z
-  .object({
-    schedulers: z.array(z.string()),
-    flags: z.array(z.string()),
-    forwarding: z.array(z.string()),
-    tunnels: z.array(z.string()),
-    protocols: z.array(z.string()),
-    families: z.array(z.number()),
-    any_port: z.boolean(),
-    fwmark: z.boolean(),
-    persistence: z.boolean(),
-    max_connections: z.boolean(),
-    thresholds: z.boolean(),
-    proxy_protocol: z.boolean(),
-    attach: z.boolean(),
-    active_connections: z.boolean().describe('a drain can end when the last connection does'),
-    survives_exit: z.boolean().describe('traffic goes on while no Torb runs'),
-  })
-  .meta({ id: 'Capabilities' })
-
-export function wireCapabilities(can: Capabilities): z.output<typeof capabilitiesShape> {
+function wireRates({ connections, packetsIn, packetsOut, bytesIn, bytesOut }: Rates): z.output<typeof rates> {
   return {
-    schedulers: [...can.schedulers],
-    flags: Object.entries(flagNames).flatMap(([name, bit]) => ((can.flags & bit) === 0 ? [] : [name])),
-    forwarding: [...can.forwarding],
-    tunnels: [...can.tunnels],
-    protocols: [...can.protocols],
-    families: [...can.families],
-    any_port: can.anyPort,
-    fwmark: can.fwmark,
-    persistence: can.persistence,
-    max_connections: can.maxConnections,
-    thresholds: can.thresholds,
-    proxy_protocol: can.proxyProtocol,
-    attach: can.attach,
-    active_connections: can.activeConnections,
-    survives_exit: can.survivesExit,
+    connections: thousandths(connections),
+    packets_in: thousandths(packetsIn),
+    packets_out: thousandths(packetsOut),
+    bytes_in: thousandths(bytesIn),
+    bytes_out: thousandths(bytesOut),
   }
 }
+
+/** The estimate itself is no finer. */
+const thousandths = (value: number): number => Math.round(value * 1000) / 1000

@@ -1,5 +1,6 @@
 import type { PlaneStatus } from '../../control/control.ts'
 import type { EventLog, TorbEvent } from '../../control/events.ts'
+import type { AnnouncerStatus } from '../wirePlane.ts'
 import { labels, type Exposition } from './exposition.ts'
 
 /** Counts events by type from its creation on. */
@@ -40,4 +41,17 @@ export function writePlanes(out: Exposition, status: readonly PlaneStatus[]): vo
   )
   for (const { plane, text } of planes)
     out.sample('torb_plane_last_audit_timestamp_seconds', text, plane.auditedAt / 1000)
+  out.family('torb_plane_foreign_services', 'gauge', 'Services in the data plane that somebody else made.')
+  for (const { plane, text } of planes)
+    if (plane.problem === '') out.sample('torb_plane_foreign_services', text, plane.foreign.length)
+}
+
+/** Who tells others of services. */
+export function writeAnnouncers(out: Exposition, status: readonly AnnouncerStatus[]): void {
+  const announcers = status.map((announcer) => ({ announcer, text: labels({ announcer: announcer.name }) }))
+  out.family('torb_announcer_up', 'gauge', '1 where whom it tells of services answers, 0 where not.')
+  for (const { announcer, text } of announcers)
+    out.sample('torb_announcer_up', text, announcer.state === 'unreachable' ? 0 : 1)
+  out.family('torb_announcer_pending', 'gauge', 'Announcements still to be made or taken back.')
+  for (const { announcer, text } of announcers) out.sample('torb_announcer_pending', text, announcer.pending)
 }

@@ -3,6 +3,7 @@ import type { ServiceId } from '../../model/names.ts'
 import {
   connectBounds,
   type DestinationCounters,
+  type Rates,
   type ServiceCounters,
   type TrafficCounters,
 } from '../../planes/plane.ts'
@@ -152,6 +153,15 @@ const traffic: readonly [
   ],
 ]
 
+/** Averages of the last seconds, for those who look at a page now; over longer times rates are made of the counters. */
+const rates: readonly [suffix: string, help: string, value: (rates: Rates) => number][] = [
+  ['connections_per_second', 'Connections taken a second.', (rates) => rates.connections],
+  ['received_packets_per_second', 'Packets from clients a second.', (rates) => rates.packetsIn],
+  ['sent_packets_per_second', 'Packets to clients a second.', (rates) => rates.packetsOut],
+  ['received_bytes_per_second', 'Bytes from clients a second.', (rates) => rates.bytesIn],
+  ['sent_bytes_per_second', 'Bytes to clients a second.', (rates) => rates.bytesOut],
+]
+
 function* writeTraffic(
   out: Exposition,
   of: 'service' | 'backend',
@@ -162,6 +172,13 @@ function* writeTraffic(
     out.family(name, type, help)
     yield* each(rows, ({ torb, counters }) => {
       if (counters !== undefined) out.sample(name, torb, value(counters))
+    })
+  }
+  for (const [suffix, help, value] of rates) {
+    const name = `torb_${of}_${suffix}`
+    out.family(name, 'gauge', help)
+    yield* each(rows, ({ torb, counters }) => {
+      if (counters?.rates !== undefined) out.sample(name, torb, value(counters.rates))
     })
   }
 }

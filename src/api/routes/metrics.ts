@@ -5,10 +5,11 @@ import type { Control, PlaneStatus } from '../../control/control.ts'
 import type { ServiceId } from '../../model/names.ts'
 import type { ServiceCounters } from '../../planes/plane.ts'
 import { responses, type App } from '../describe.ts'
-import { writePlanes, type EventCounts } from '../metrics/daemon.ts'
+import { writeAnnouncers, writePlanes, type EventCounts } from '../metrics/daemon.ts'
 import { Exposition, expositionType } from '../metrics/exposition.ts'
 import { writeObjects } from '../metrics/objects.ts'
 import type { ProcessMetrics } from '../metrics/process.ts'
+import type { AnnouncerStatus } from '../wirePlane.ts'
 import { countersOf } from './services.ts'
 
 export function metricsRoute(
@@ -16,6 +17,7 @@ export function metricsRoute(
   control: Control,
   events: EventCounts,
   ofProcess: ProcessMetrics,
+  announcers: () => readonly AnnouncerStatus[],
 ): void {
   function* writeAll(
     out: Exposition,
@@ -24,6 +26,7 @@ export function metricsRoute(
   ): Generator<void> {
     yield* writeObjects(out, control, counters)
     writePlanes(out, planes)
+    writeAnnouncers(out, announcers())
     events.write(out)
     ofProcess.write(out)
   }
@@ -42,13 +45,11 @@ export function metricsRoute(
     async (_request, reply) => {
       const counters = await countersOf(app, control)
       const out = new Exposition()
-      return reply
-        .header('content-type', expositionType)
-        .send(
-          Readable.from(inPieces(out, writeAll(out, counters, await control.planes())), {
-            objectMode: false,
-          }),
-        )
+      return reply.header('content-type', expositionType).send(
+        Readable.from(inPieces(out, writeAll(out, counters, await control.planes())), {
+          objectMode: false,
+        }),
+      )
     },
   )
 }
