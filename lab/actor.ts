@@ -1,3 +1,4 @@
+import { flushCompileCache } from 'node:module'
 import { pathToFileURL } from 'node:url'
 import { serve, type Channel, type Methods } from './channel.ts'
 
@@ -18,3 +19,5 @@ channel.onClose(() => process.exit(0))
 const { actor } = (await import(pathToFileURL(module).href)) as { actor: Methods }
 serve(actor, channel)
 channel.send('ready')
+// Its end may be a SIGKILL, and then nothing would be kept.
+flushCompileCache()

@@ -21,7 +21,8 @@ export interface Layout {
   readonly bridges: Readonly<Record<string, readonly string[]>>
   /** Prefixes that the hub takes as its own, all their addresses: virtual addresses. */
   readonly local: readonly string[]
-  readonly members: Readonly<Record<string, Link>>
+  /** The links of a member are its eth0, eth1 and so on. */
+  readonly members: Readonly<Record<string, Link | readonly Link[]>>
 }
 
 /** Why namespaces cannot be made here, or null where they can. */
@@ -132,23 +133,30 @@ export class Network {
         ]),
         'link set lo up',
         ...layout.local.map((range) => `route add local ${range} dev lo`),
-        ...Object.entries(layout.members).flatMap(([role, { bridge }]) => [
-          `link add ${role} type veth peer name eth0 netns ${this.member(role).name}`,
-          `link set ${role} master ${bridge} up`,
-        ]),
+        ...Object.entries(layout.members).flatMap(([role, links]) =>
+          linksOf(links).flatMap(({ bridge }, n) => {
+            const port = n === 0 ? role : `${role}-${n}`
+            return [
+              `link add ${port} type veth peer name eth${n} netns ${this.member(role).name}`,
+              `link set ${port} master ${bridge} up`,
+            ]
+          }),
+        ),
       ],
       hub,
     )
     await Promise.all(
-      Object.entries(layout.members).map(([role, { addresses, gateways = [] }]) =>
+      Object.entries(layout.members).map(([role, links]) =>
         batch(
           [
             'link set lo up',
-            ...addresses.map((address) => addressLine(address, 'eth0')),
-            'link set eth0 up',
-            ...gateways.map(
-              (gateway) => `route add ${gateway.includes(':') ? '::/0' : '0.0.0.0/0'} via ${gateway}`,
-            ),
+            ...linksOf(links).flatMap(({ addresses, gateways = [] }, n) => [
+              ...addresses.map((address) => addressLine(address, `eth${n}`)),
+              `link set eth${n} up`,
+              ...gateways.map(
+                (gateway) => `route add ${gateway.includes(':') ? '::/0' : '0.0.0.0/0'} via ${gateway}`,
+              ),
+            ]),
           ],
           this.member(role).name,
         ),
@@ -157,6 +165,8 @@ export class Network {
     await this.#hub.run('sysctl', '-q', '-w', ...hubSettings)
   }
 }
+
+const linksOf = (links: Link | readonly Link[]): readonly Link[] => ('bridge' in links ? [links] : links)
 
 /** No duplicate address detection: an IPv6 address would stay tentative for a second or two. */
 const addressLine = (address: string, device: string): string =>

@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process'
 import { openSync } from 'node:fs'
+import { flushCompileCache } from 'node:module'
 import { ReadStream, WriteStream } from 'node:tty'
 import { pathToFileURL } from 'node:url'
 import { serve, type Methods } from '../channel.ts'
@@ -36,4 +37,6 @@ if (import.meta.main) {
   }
   serve({ ...guest, ...actor }, channel)
   channel.send('ready')
+  // Its end may be a SIGKILL, and then nothing would be kept.
+  flushCompileCache()
 }

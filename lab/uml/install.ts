@@ -20,6 +20,8 @@ export interface UmlFiles {
   readonly busybox: string
   /** The directory that holds modules.dep. */
   readonly modules: string
+  /** What Node compiled inside: a start there takes 0.6 s with it, 2 s without. */
+  readonly compiled: string
   /** The program itself, which finds its libraries only with LD_LIBRARY_PATH=`libraries`. */
   readonly ipvsadm: { readonly program: string; readonly libraries: string }
 }
@@ -32,6 +34,7 @@ function filesIn(cache: string): UmlFiles {
     kernel: join(uml, 'usr/bin/linux.uml'),
     busybox: join(uml, 'bin/busybox'),
     modules: join(versions, version),
+    compiled: join(cache, 'compiled'),
     ipvsadm: {
       program: join(cache, 'ipvsadm/sbin/ipvsadm'),
       // libpopt0 and libnl do not agree on /lib or /usr/lib.
@@ -49,6 +52,7 @@ export function installUml(cache = defaultCache): UmlFiles {
   for (const [name, packages] of Object.entries(bundles)) {
     if (!existsSync(join(cache, name))) unpack(packages, cache, name)
   }
+  mkdirSync(join(cache, 'compiled'), { recursive: true })
   return filesIn(cache)
 }
 

@@ -30,7 +30,7 @@ export interface UmlOptions {
   readonly memoryMb?: number
   /** An image file that appears inside as /dev/ubda; see `makeDisk`. */
   readonly disk?: string
-  /** A directory of the host that appears inside, writable, as /run/host. Everything else of the host is read-only. */
+  /** A directory of the host that appears inside, writable, as /run/host. Everything else of the host is read-only, but for Node's compile cache in `.lab/`. */
   readonly shared?: string
   /** Further lines of the init script, run by busybox sh before the actor starts. */
   readonly setup?: readonly string[]
@@ -163,11 +163,13 @@ function initLines(files: UmlFiles, bin: string, options: UmlOptions): string[] 
   const agent = fileURLToPath(new URL('agent.ts', import.meta.url))
   return [
     `export PATH=${quoted(bin)}:${quoted(dirname(process.execPath))}:/usr/sbin:/usr/bin:/sbin:/bin HOME=/run/tmp TMPDIR=/run/tmp`,
+    'export NODE_COMPILE_CACHE=/run/compiled',
     `bb() { ${busybox} "$@"; }`,
     'bb mount -t proc none /proc',
     'bb mount -t sysfs none /sys',
     'bb mount -t tmpfs none /run',
-    'bb mkdir -p /run/tmp /run/host /dev/shm /dev/pts',
+    'bb mkdir -p /run/tmp /run/host /run/compiled /dev/shm /dev/pts',
+    `bb mount -t hostfs none /run/compiled -o ${quoted(files.compiled)}`,
     'bb mount -t tmpfs none /dev/shm',
     'bb mount -t devpts none /dev/pts',
     'bb ifconfig lo 127.0.0.1 up',
