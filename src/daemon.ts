@@ -1,20 +1,24 @@
 import { lookup } from 'node:dns/promises'
 import { readFileSync } from 'node:fs'
-import { homedir } from 'node:os'
+import { homedir, hostname } from 'node:os'
 import { resolve } from 'node:path'
 import type { Logger } from 'pino'
+import type { Announcer } from './announce/announcer.ts'
+import { startConsul } from './announce/consul/consul.ts'
 import { listenPlace } from './api/endpoint.ts'
-import { isOwnListener } from './api/listeners.ts'
+import { isOwnListener, isUnspecified, type Listener } from './api/listeners.ts'
 import { startApi, type Api } from './api/server.ts'
 import { EventLog, type TorbEvent } from './control/events.ts'
+import { planesInLedger } from './control/ledger.ts'
 import { openControl, type OpenControl } from './control/open.ts'
+import { bucket } from './control/records.ts'
 import { defaultInterface, firstAddress } from './kernel/interfaces.ts'
 import { openFileLimit } from './kernel/limits.ts'
 import { openLog } from './log.ts'
-import { defaultDataDirectory, defaultTimeouts, type DaemonOptions } from './model/daemon.ts'
+import { defaultDataDirectory, type DaemonOptions } from './model/daemon.ts'
 import type { PlaneName } from './model/names.ts'
-import type { Plane } from './planes/plane.ts'
-import { UserspacePlane } from './planes/userspace/plane.ts'
+import { withoutUndefined } from './model/pulse.ts'
+import { choosePlanes } from './planes/choose.ts'
 import type { ConfigFileResult } from './sources/file/file.ts'
 import { openStore } from './store/sqlite.ts'
 
@@ -42,7 +46,7 @@ export async function startDaemon(
 ): Promise<Daemon> {
   const file = flags.config === undefined ? null : await readConfig(flags.config)
   const { config: _file, ...given } = flags
-  const options: DaemonOptions = { ...file?.options, ...definedIn(given) }
+  const options: DaemonOptions = { ...file?.options, ...withoutUndefined(given) }
   const log = openLog(options.verbose ?? false)
   const ended = new AsyncDisposableStack()
   try {
@@ -52,7 +56,8 @@ export async function startDaemon(
     const store = await openStore(data, { log: (text) => log.debug(text) })
     ended.defer(() => store.close())
     const network = defaultInterface(options.interface)
-    const planes = choosePlanes(options, log)
+    const used = planesInLedger(await store.load(bucket.ledger))
+    const planes = await choosePlanes(options, used, log)
     const [defaultPlane] = planes.keys()
     if (defaultPlane === undefined) throw new Error('no data plane is open')
 
@@ -61,13 +66,14 @@ export async function startDaemon(
     const place = await listenPlace(options.listen)
     events.subscribe(({ event }) => logEvent(log, event))
     let api: Api | null = null
+    const announcers: Announcer[] = []
     const control = await openControl({
       store,
       planes,
       defaultPlane,
       events,
       flush: options.flush ?? false,
-      adopt: false,
+      adopt: options.adopt ?? false,
       // A quarter of the descriptors: the rest is for traffic and the API.
       maxChecks: Math.min(4096, Math.max(16, Math.floor(openFileLimit() / 4))),
       now: Date.now,
@@ -78,9 +84,30 @@ export async function startDaemon(
     })
     ended.defer(() => control.close())
 
-    api = await startApi({ control, options, data, version, log })
+    api = await startApi({
+      control,
+      options,
+      data,
+      version,
+      log,
+      announcers: () => announcers.map((announcer) => announcer.status()),
+    })
     ended.defer(() => api?.close())
     await takeOver(control, flags.config, file)
+    if (options.consul !== undefined) {
+      const consul = startConsul(control, {
+        url: options.consul,
+        token: process.env['CONSUL_HTTP_TOKEN'],
+        self: reached(api, network),
+        // The same after a restart, another one for each Torb of an agent.
+        instance: `${hostname()} ${data}`,
+        log,
+        now: Date.now,
+        random: Math.random,
+      })
+      announcers.push(consul)
+      ended.defer(() => consul.close())
+    }
     events.record({ at: Date.now(), type: 'ready', plane: defaultPlane })
     return {
       url: api.url,
@@ -108,21 +135,11 @@ export async function startDaemon(
   }
 }
 
-/** The planes of this build that are to be open, the default one first. */
-function choosePlanes(options: DaemonOptions, log: Logger): Map<PlaneName, Plane> {
-  const { plane = 'auto' } = options
-  if (plane !== 'auto' && plane !== 'userspace') {
-    throw new Error(
-      `the ${plane} plane is not part of this version: start with --plane userspace, or leave --plane out`,
-    )
-  }
-  const timeouts = {
-    tcp: options.tcp_timeout ?? defaultTimeouts.tcp,
-    tcpfin: options.tcpfin_timeout ?? defaultTimeouts.tcpfin,
-    udp: options.udp_timeout ?? defaultTimeouts.udp,
-  }
-  if (plane === 'auto') log.info('plane userspace: the only one of this version, needs no privilege')
-  return new Map([['userspace', new UserspacePlane({ timeouts, log })]])
+/** Where others reach the API; an API on all addresses by the default one. null: the interface has none. */
+function reached({ address, port }: Listener, network: string | null): Listener | null {
+  if (!isUnspecified(address)) return { address, port }
+  const shown = network === null ? null : firstAddress(network)
+  return shown === null ? null : { address: shown, port }
 }
 
 type Config = Extract<ConfigFileResult, { ok: true }>
@@ -148,10 +165,6 @@ async function takeOver(control: OpenControl, path: string | undefined, file: Co
     file: path,
     message: `services changed: ${outcome.changes}`,
   })
-}
-
-function definedIn<T extends object>(object: T): T {
-  return Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined)) as T
 }
 
 /** What operators must see is a warning; the rest is information. */

@@ -42,6 +42,7 @@ function reached(address: string): string {
   return address === '::' ? '::1' : address
 }
 
-function isUnspecified(address: string): boolean {
+/** True for 0.0.0.0 and ::, which stand for every address of the host. */
+export function isUnspecified(address: string): boolean {
   return address === '0.0.0.0' || address === '::'
 }

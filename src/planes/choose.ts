@@ -1,0 +1,108 @@
+import type { IpvsDaemon } from '../kernel/netlink/ipvsEntries.ts'
+import { defaultTimeouts, type DaemonOptions } from '../model/daemon.ts'
+import type { PlaneName } from '../model/names.ts'
+import { withoutUndefined } from '../model/pulse.ts'
+import { ipvsMissing } from './ipvs/missing.ts'
+import { IpvsPlane } from './ipvs/plane.ts'
+import type { Plane } from './plane.ts'
+import { UserspacePlane } from './userspace/plane.ts'
+
+interface ChoiceLog {
+  info(text: string): void
+  warn(fields: object, text: string): void
+}
+
+interface Choice {
+  /** Why it cannot be had here, with the cure; null where it can. */
+  missing(): Promise<string | null>
+  make(options: DaemonOptions, log: ChoiceLog): Plane
+}
+
+/** The planes of this build; `auto` takes the first that can be had. */
+const choices: Partial<Record<PlaneName, Choice>> = {
+  ipvs: {
+    missing: ipvsMissing,
+    make: ({ tcp_timeout: tcp, tcpfin_timeout: tcpfin, udp_timeout: udp, ...options }, log) =>
+      new IpvsPlane({
+        timeouts: withoutUndefined({ tcp, tcpfin, udp }),
+        daemons: syncDaemons(options),
+        log,
+      }),
+  },
+  userspace: {
+    missing: () => Promise.resolve(null),
+    make: (options, log) =>
+      new UserspacePlane({
+        timeouts: {
+          tcp: options.tcp_timeout ?? defaultTimeouts.tcp,
+          tcpfin: options.tcpfin_timeout ?? defaultTimeouts.tcpfin,
+          udp: options.udp_timeout ?? defaultTimeouts.udp,
+        },
+        log,
+      }),
+  },
+}
+
+/**
+ * The planes that are to be opened, the default one first.
+ *
+ * @param used planes that may still hold entries of an earlier run
+ * @throws Error with the cure where the plane that was asked for cannot be had
+ */
+export async function choosePlanes(
+  options: DaemonOptions,
+  used: ReadonlySet<PlaneName>,
+  log: ChoiceLog,
+): Promise<Map<PlaneName, Plane>> {
+  const standard = await defaultPlane(options.plane ?? 'auto', log)
+  const planes = new Map<PlaneName, Plane>()
+  // userspace needs nothing, and so is there for a service that asks for it.
+  for (const name of new Set<PlaneName>([standard, ...used, 'userspace'])) {
+    const choice = choices[name]
+    const why = choice === undefined ? 'it is not part of this version' : await choice.missing()
+    if (choice !== undefined && why === null) planes.set(name, choice.make(options, log))
+    else
+      log.warn({ plane: name }, `entries of an earlier run on the ${name} plane cannot be withdrawn: ${why}`)
+  }
+  return planes
+}
+
+/** The connection-sync daemons of the options; where an option is absent the kernel chooses. */
+function syncDaemons(options: DaemonOptions): IpvsDaemon[] {
+  const { sync_master: master, sync_backup: backup } = options
+  const parameters = {
+    syncId: options.sync_id ?? 0,
+    maxLength: options.sync_maxlen ?? 0,
+    group: options.sync_group ?? '',
+    port: options.sync_port ?? 0,
+    ttl: options.sync_ttl ?? 0,
+  }
+  return [
+    ...(master === undefined ? [] : [{ state: 'master' as const, interface: master, ...parameters }]),
+    ...(backup === undefined ? [] : [{ state: 'backup' as const, interface: backup, ...parameters }]),
+  ]
+}
+
+async function defaultPlane(asked: PlaneName | 'auto', log: ChoiceLog): Promise<PlaneName> {
+  const names = Object.keys(choices) as PlaneName[]
+  if (asked !== 'auto') {
+    const choice = choices[asked]
+    if (choice === undefined) {
+      throw new Error(
+        `the ${asked} plane is not part of this version: start with --plane ${names.join(' or ')}, or leave --plane out`,
+      )
+    }
+    const why = await choice.missing()
+    if (why !== null) throw new Error(`the ${asked} plane cannot be had here: ${why}`)
+    return asked
+  }
+  for (const name of names) {
+    const why = (await choices[name]?.missing()) ?? null
+    if (why === null) {
+      log.info(`plane ${name}: the best that can be had here`)
+      return name
+    }
+    log.info(`plane ${name} is passed over: ${why}`)
+  }
+  throw new Error('no data plane can be had here')
+}
