@@ -2,7 +2,7 @@ import type { Command } from './command.ts'
 import { dashed, valueName, type Flag } from './goFlags.ts'
 import type { Entry } from './index.ts'
 
-interface Section {
+export interface Section {
   readonly title: string
   /** Paragraphs, or pairs of a term and what it means. */
   readonly text: readonly (string | readonly [term: string, meaning: string])[]
@@ -88,7 +88,8 @@ export function overview(commands: Readonly<Record<string, Entry>>, version: str
   ].join('\n')
 }
 
-function sections(name: string, summary: string, { page, flags }: Command): Section[] {
+/** The parts of a command's manual page, for whatever shows it. */
+export function sections(name: string, summary: string, { page, flags }: Command): Section[] {
   const flagList = Object.entries(flags).map(
     ([long, flag]) => [flagTerm(long, flag), flagMeaning(flag)] as const,
   )

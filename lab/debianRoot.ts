@@ -1,0 +1,91 @@
+import { execFileSync } from 'node:child_process'
+import { existsSync, globSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+/** The cache in the checkout; git ignores it. */
+const cache = fileURLToPath(new URL('../.lab/', import.meta.url))
+
+/** Beside Debian's essential packages: what the package of Torb depends on, and what reads its unit and its manual page. */
+const included = ['passwd', 'libatomic1', 'libstdc++6', 'systemd', 'groff-base']
+
+/** A tar of a small Debian, or null where `installDebianRoot` has not run yet. */
+export function debianRoot(): string | null {
+  const file = join(cache, 'debian.tar')
+  return existsSync(file) ? file : null
+}
+
+/**
+ * Makes a root file system of this machine's Debian release, once, into `.lab/` of the checkout: packages are installed into
+ * it and containers are made of it. Nothing of the host changes.
+ *
+ * @returns path of its tar
+ * @throws Error with the cure where this is no Debian, not root, or nothing can be downloaded
+ */
+export function installDebianRoot(): string {
+  const there = debianRoot()
+  if (there !== null) return there
+  if (process.getuid?.() !== 0) throw new Error('a Debian root is made by root: run "sudo npm run lab"')
+  const fresh = join(cache, `debian.${process.pid}`)
+  const file = join(cache, 'debian.tar')
+  mkdirSync(fresh, { recursive: true })
+  try {
+    // A script: it runs unpacked.
+    downloadPackages(['mmdebstrap'], fresh)
+    const sources = globSync(['sources.list', 'sources.list.d/*.{list,sources}'], { cwd: '/etc/apt' })
+      .map((name) => join('/etc/apt', name))
+      .filter((name) => /^(deb |Types:)/m.test(readFileSync(name, 'utf8')))
+    const tar = join(fresh, 'root.tar')
+    run(
+      'perl',
+      join(fresh, 'usr/bin/mmdebstrap'),
+      '--quiet',
+      '--mode=root',
+      '--variant=essential',
+      `--include=${included.join(',')}`,
+      codename(),
+      tar,
+      ...sources,
+    )
+    renameSync(tar, file)
+    return file
+  } catch (error) {
+    throw new Error(
+      `a Debian root could not be made (${(error as Error).message.trim()}): run this on Debian, with its packages in reach and perl installed`,
+      { cause: error },
+    )
+  } finally {
+    rmSync(fresh, { recursive: true, force: true })
+  }
+}
+
+/** Downloads Debian packages and unpacks them into a directory beside each other. */
+export function downloadPackages(packages: readonly string[], into: string): void {
+  const debs = join(into, 'debs')
+  mkdirSync(debs, { recursive: true })
+  const apt = (...args: string[]): void => {
+    execFileSync('apt-get', ['--quiet=2', '-o', 'APT::Sandbox::User=root', ...args], {
+      cwd: debs,
+      stdio: ['ignore', 'ignore', 'pipe'],
+    })
+  }
+  try {
+    apt('download', ...packages)
+  } catch {
+    // Without lists, as in a fresh container, or with lists of yesterday.
+    apt('update')
+    apt('download', ...packages)
+  }
+  for (const deb of globSync('*.deb', { cwd: debs })) run('dpkg', '-x', join(debs, deb), into)
+  rmSync(debs, { recursive: true })
+}
+
+function codename(): string {
+  const name = /^VERSION_CODENAME=(\w+)/m.exec(readFileSync('/etc/os-release', 'utf8'))?.[1]
+  if (name === undefined) throw new Error('/etc/os-release names no release')
+  return name
+}
+
+function run(command: string, ...args: readonly string[]): void {
+  execFileSync(command, args, { stdio: ['ignore', 'ignore', 'pipe'] })
+}
