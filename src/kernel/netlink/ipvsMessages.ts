@@ -73,7 +73,7 @@ const address: Codec<Uint8Array> = {
   read: (view, at, length) => bytes.read(view, at, length),
 }
 
-/** IPVS_SVC_ATTR_* */
+/** IPVS_SVC_ATTR_*, in the order in which ipvsadm writes them, as all tables here. */
 const serviceAttributes = attributes({
   family: [1, u16],
   protocol: [2, u16],
@@ -81,6 +81,7 @@ const serviceAttributes = attributes({
   port: [4, be16],
   fwmark: [5, u32],
   scheduler: [6, string],
+  engine: [11, string],
   flags: [7, struct({ flags: u32, mask: u32 })],
   timeout: [8, u32],
   /** Of IPv4. */
@@ -88,27 +89,26 @@ const serviceAttributes = attributes({
   /** Of IPv6. */
   prefix: [9, u32],
   statistics: [10, statistics32],
-  engine: [11, string],
   statistics64: [12, statistics64],
 })
 
 /** IPVS_DEST_ATTR_* */
 const destinationAttributes = attributes({
+  family: [11, u16],
   address: [1, address],
   port: [2, be16],
   forwarding: [3, u32],
   weight: [4, s32],
+  tunnelType: [13, u8],
+  tunnelPort: [14, be16],
+  tunnelFlags: [15, u16],
   upperThreshold: [5, u32],
   lowerThreshold: [6, u32],
   activeConnections: [7, u32],
   inactiveConnections: [8, u32],
   persistentConnections: [9, u32],
   statistics: [10, statistics32],
-  family: [11, u16],
   statistics64: [12, statistics64],
-  tunnelType: [13, u8],
-  tunnelPort: [14, be16],
-  tunnelFlags: [15, u16],
 })
 
 /** IPVS_DAEMON_ATTR_* */
@@ -117,10 +117,10 @@ const daemonAttributes = attributes({
   interface: [2, string],
   syncId: [3, u32],
   maxLength: [4, u16],
-  group: [5, bytes],
-  group6: [6, bytes],
   port: [7, u16],
   ttl: [8, u8],
+  group: [5, bytes],
+  group6: [6, bytes],
 })
 
 /** IPVS_CMD_ATTR_* */

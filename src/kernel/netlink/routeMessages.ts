@@ -36,9 +36,9 @@ export const addressLayout = {
   attributes: attributes({
     /** The address itself; of IPv6 only where it has a peer. */
     local: [2, bytes],
+    label: [3, string],
     /** The peer's of a point-to-point link, else as `local`. */
     address: [1, bytes],
-    label: [3, string],
     /** All flags, of which the header has eight. */
     flags: [8, u32],
   }),
@@ -60,9 +60,9 @@ export const routeLayout = {
   attributes: attributes({
     destination: [1, bytes],
     gateway: [5, bytes],
-    interface: [4, u32],
-    priority: [6, u32],
     table: [15, u32],
+    priority: [6, u32],
+    interface: [4, u32],
   }),
 }
 
