@@ -1,0 +1,83 @@
+import { fileURLToPath } from 'node:url'
+import type { Layout } from '../../lab/namespaces.ts'
+import { installUml } from '../../lab/uml/install.ts'
+import { bootUml, type Uml } from '../../lab/uml/uml.ts'
+import type { Answer } from '../rig.ts'
+import type { actor } from './ipvs.actor.ts'
+import type { Member } from './ipvsMember.actor.ts'
+
+/** A kernel with IPVS, and one network in it. */
+export class IpvsGuest {
+  readonly #uml: Uml<typeof actor>
+
+  private constructor(uml: Uml<typeof actor>) {
+    this.#uml = uml
+  }
+
+  /** Why there can be none here, or null where it can. */
+  static missing(): string | null {
+    try {
+      installUml()
+      return null
+    } catch (error) {
+      return (error as Error).message
+    }
+  }
+
+  static async boot(layout: Layout): Promise<IpvsGuest> {
+    const uml = await bootUml<typeof actor>({
+      actor: fileURLToPath(new URL('ipvs.actor.ts', import.meta.url)),
+      // ipip makes a tunl0 in each namespace, which comes after it.
+      modules: ['veth', 'bridge', 'ipip'],
+      autoload: true,
+      memoryMb: 1024,
+      limitMs: 300_000,
+    })
+    try {
+      await uml.guest.build(layout)
+    } catch (error) {
+      await uml.kill()
+      throw error
+    }
+    return new IpvsGuest(uml)
+  }
+
+  /** Runs lines of sh in a namespace. @returns standard output @throws Error with standard error where one fails */
+  async sh(role: string, lines: string): Promise<string> {
+    const { status, stdout, stderr } = await this.#uml.guest.sh(role, `set -e; ${lines}`)
+    if (status === 0) return stdout
+    throw new Error(`${lines}: ended with ${status}: ${stderr}${stdout}`)
+  }
+
+  /** Starts `bin/torb` in a namespace under a name and waits until it is ready. */
+  torb(name: string, role: string, line: string): Promise<void> {
+    return this.#uml.guest.torb(name, role, line.split(' '))
+  }
+
+  printed(name: string): Promise<string> {
+    return this.#uml.guest.printed(name)
+  }
+
+  end(name: string, signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
+    return this.#uml.guest.end(name, signal)
+  }
+
+  /** Who stands in a namespace; begins to at the first call. */
+  member(role: string): Member {
+    return new Proxy({} as Member, {
+      get:
+        (_, method: keyof Member) =>
+        (...args: unknown[]) =>
+          this.#uml.guest.call(role, method, args),
+    })
+  }
+
+  /** A request to the REST API of the Torb in a namespace, from there. */
+  api(role: string, method: string, path: string, body?: unknown): Promise<Answer> {
+    return this.member(role).request(`http://127.0.0.1:4672${path}`, method, body)
+  }
+
+  close(): Promise<void> {
+    return this.#uml.kill()
+  }
+}
