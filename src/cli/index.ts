@@ -23,6 +23,14 @@ export const commands: Readonly<Record<string, Entry>> = {
     summary: 'shows them live',
     load: async () => (await import('./top.ts')).top,
   },
+  planes: {
+    summary: 'shows the data planes, what others put there, and the announcers',
+    load: async () => (await import('./planes.ts')).planes,
+  },
+  zero: {
+    summary: 'sets the counters to zero',
+    load: async () => (await import('./zero.ts')).zero,
+  },
   explain: {
     summary: 'says where a connection would go, and why',
     load: async () => (await import('./explain.ts')).explain,

@@ -6,8 +6,22 @@ import type { Rest } from './rest.ts'
 
 export type WireServiceInFull = z.output<typeof fullServiceListShape>[number]
 
+/** What was counted, bytes of both directions together. */
+interface Traffic {
+  readonly connections: number
+  readonly bytes: number
+  /** Averages as the plane measures them; null where it does not. */
+  readonly rate: Rate | null
+}
+
+/** A second. */
+export interface Rate {
+  readonly connections: number
+  readonly bytes: number
+}
+
 /** A service as the commands show it. */
-export interface ServiceRow {
+export interface ServiceRow extends Traffic {
   readonly id: string
   readonly address: string
   readonly scheduler: string
@@ -15,11 +29,10 @@ export interface ServiceRow {
   readonly health: number
   /** Where the plane does not hold it as it should: what it says. */
   readonly trouble: string
-  readonly connections: number
   readonly backends: readonly BackendRow[]
 }
 
-export interface BackendRow {
+export interface BackendRow extends Traffic {
   readonly id: string
   readonly address: string
   readonly status: 'Up' | 'Down' | 'Removed' | 'Draining'
@@ -29,7 +42,6 @@ export interface BackendRow {
   readonly effectiveWeight: number
   readonly health: number
   readonly active: number
-  readonly connections: number
 }
 
 export async function readInventory(rest: Rest): Promise<WireServiceInFull[]> {
@@ -79,7 +91,7 @@ export function rowOf({
     plane,
     health,
     trouble: reconcile.state === 'applied' ? '' : `${reconcile.state}: ${reconcile.message}`,
-    connections: statistics?.connections ?? 0,
+    ...trafficOf(statistics),
     backends: backends.map((backend) => ({
       id: backend.id,
       address:
@@ -90,8 +102,18 @@ export function rowOf({
       effectiveWeight: backend.options.weight,
       health: backend.metrics.health,
       active: backend.statistics?.active ?? 0,
-      connections: backend.statistics?.connections ?? 0,
+      ...trafficOf(backend.statistics),
     })),
+  }
+}
+
+function trafficOf(statistics: WireService['statistics']): Traffic {
+  if (statistics === null) return { connections: 0, bytes: 0, rate: null }
+  const { connections, bytes_in: bytesIn, bytes_out: bytesOut, rates } = statistics
+  return {
+    connections,
+    bytes: bytesIn + bytesOut,
+    rate: rates && { connections: rates.connections, bytes: rates.bytes_in + rates.bytes_out },
   }
 }
 
@@ -99,18 +121,29 @@ export async function readRow(rest: Rest, id: string): Promise<ServiceRow> {
   return rowOf(await readService(rest, id))
 }
 
-/** Connections a second between two looks, by `service` and `service backend`; a counter that began anew counts from 0. */
-export function connectionRates(
+/** Rates by `rateKey`; without those that nobody knows. */
+export type Rates = ReadonlyMap<string, Rate>
+
+/** The averages that the planes measure. */
+export function averageRates(rows: readonly ServiceRow[]): Rates {
+  const rates = new Map<string, Rate>()
+  for (const [key, { rate }] of trafficIn(rows)) if (rate !== null) rates.set(key, rate)
+  return rates
+}
+
+/** What came between two looks; a counter that began anew counts from 0. */
+export function ratesBetween(
   before: readonly ServiceRow[],
   after: readonly ServiceRow[],
   seconds: number,
-): Map<string, number> {
+): Rates {
   if (!(seconds > 0)) throw failed('a rate needs two looks at different times')
-  const old = counts(before)
+  const old = trafficIn(before)
+  const rate = (count: number, was: number): number => (count - (was > count ? 0 : was)) / seconds
   return new Map(
-    [...counts(after)].map(([key, count]) => {
-      const was = old.get(key)
-      return [key, was === undefined ? 0 : (count - (was > count ? 0 : was)) / seconds]
+    [...trafficIn(after)].map(([key, now]) => {
+      const was = old.get(key) ?? now
+      return [key, { connections: rate(now.connections, was.connections), bytes: rate(now.bytes, was.bytes) }]
     }),
   )
 }
@@ -119,11 +152,11 @@ export function connectionRates(
 export const rateKey = (service: string, backend?: string): string =>
   backend === undefined ? service : `${service}/${backend}`
 
-function counts(rows: readonly ServiceRow[]): Map<string, number> {
-  return new Map(
-    rows.flatMap(({ id, connections, backends }) => [
-      [rateKey(id), connections] as const,
-      ...backends.map((backend) => [rateKey(id, backend.id), backend.connections] as const),
+function trafficIn(rows: readonly ServiceRow[]): Map<string, Traffic> {
+  return new Map<string, Traffic>(
+    rows.flatMap((service) => [
+      [rateKey(service.id), service] as const,
+      ...service.backends.map((backend) => [rateKey(service.id, backend.id), backend] as const),
     ]),
   )
 }

@@ -2,7 +2,14 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { defineCommand } from './command.ts'
 import { parseMs } from './duration.ts'
 import { exit } from './exit.ts'
-import { connectionRates, readInventory, readService, rowOf, type WireServiceInFull } from './inventory.ts'
+import {
+  averageRates,
+  ratesBetween,
+  readInventory,
+  readService,
+  rowOf,
+  type WireServiceInFull,
+} from './inventory.ts'
 import { apiEnvironment, apiExit, apiFlags, restOf } from './rest.ts'
 import { serviceTable } from './serviceTable.ts'
 
@@ -10,7 +17,8 @@ export const services = defineCommand({
   page: {
     synopsis: ['torb services [ID] [--sample TIME] [--json]'],
     description: [
-      'Shows every service, or the one with this id, and its backends: address, scheduler and plane, status, weight, health, open connections and new connections a second. A weight such as 62/100 is the one in force and the configured one. REASON says why a backend is out or on its way back, and for a service what the plane refuses.',
+      'Shows every service, or the one with this id, and its backends: address, scheduler and plane, status, weight, health, open connections, new connections and bytes a second. A weight such as 62/100 is the one in force and the configured one. REASON says why a backend is out or on its way back, and for a service what the plane refuses.',
+      'The rates are averages of the last seconds, of both directions, as the data plane measures them; with --sample what comes in that time. --json has all counters, and rates in each direction.',
     ],
     examples: [
       ['torb services', 'all of them'],
@@ -25,8 +33,8 @@ export const services = defineCommand({
     sample: {
       kind: 'string',
       value: 'TIME',
-      about: 'how long connections are counted for the rate; 0s leaves the rate out',
-      default: '500ms',
+      about: 'counts for so long instead of showing averages',
+      default: '0s',
     },
   },
   operands: { min: 0, max: 1, name: 'ID' },
@@ -45,12 +53,12 @@ export const services = defineCommand({
     const first = (await read()).map(rowOf)
     const since = performance.now()
     if (sampleMs === 0 || first.length === 0) {
-      io.out(`${serviceTable(first, null, io.tty).join('\n')}\n`)
+      io.out(`${serviceTable(first, averageRates(first), io.tty).join('\n')}\n`)
       return exit.ok
     }
     await sleep(sampleMs)
     const second = (await read()).map(rowOf)
-    const rates = connectionRates(first, second, (performance.now() - since) / 1000)
+    const rates = ratesBetween(first, second, (performance.now() - since) / 1000)
     io.out(`${serviceTable(second, rates, io.tty).join('\n')}\n`)
     return exit.ok
   },

@@ -11,6 +11,11 @@ it('aligns its columns', () => {
   expect(table(columns, rows, false)).toEqual(['NAME       N  WHY', 'a          1  x', 'longer  1000'])
 })
 
+it('keeps columns as far apart as it is told', () => {
+  const columns = [{ title: 'NAME' }, { title: 'N', align: 'right', gap: 1 }, { title: 'M', gap: 3 }] as const
+  expect(table(columns, [['a', '10', 'x']], false)).toEqual(['NAME  N   M', 'a    10   x'])
+})
+
 it('colours without moving anything', () => {
   const columns = [{ title: 'A' }, { title: 'B' }] as const
   const lines = table(columns, [[{ text: 'up', style: 'green' }, 'b']], true)

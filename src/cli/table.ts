@@ -6,6 +6,8 @@ export type Cell = string | { readonly text: string; readonly style: Style }
 export interface Column {
   readonly title: string
   readonly align?: 'right'
+  /** Blanks before it; 2 where not said. */
+  readonly gap?: number
 }
 
 /** Lines of aligned columns under their titles. */
@@ -19,15 +21,16 @@ export function table(
   )
   const line = (cells: readonly Cell[]): string =>
     columns
-      .map(({ align }, i) => {
+      .map(({ align, gap = 2 }, i) => {
+        const before = ' '.repeat(i === 0 ? 0 : gap)
         const cell = cells[i] ?? ''
         const shown = textOf(cell)
         const blanks = ' '.repeat((widths[i] ?? 0) - shown.length)
         const styled = typeof cell === 'string' || !colour ? shown : paint(cell.style, shown)
-        if (align === 'right') return blanks + styled
-        return i === columns.length - 1 ? styled : styled + blanks
+        if (align === 'right') return before + blanks + styled
+        return before + (i === columns.length - 1 ? styled : styled + blanks)
       })
-      .join('  ')
+      .join('')
       .trimEnd()
   return [line(columns.map(({ title }) => ({ text: title, style: 'dim' as const }))), ...rows.map(line)]
 }

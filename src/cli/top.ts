@@ -3,7 +3,7 @@ import type { TorbEvent } from '../control/events.ts'
 import { defineCommand } from './command.ts'
 import { parseMs } from './duration.ts'
 import { exit, usage } from './exit.ts'
-import { connectionRates, readInventory, rowOf, type ServiceRow } from './inventory.ts'
+import { averageRates, ratesBetween, readInventory, rowOf, type ServiceRow } from './inventory.ts'
 import { apiEnvironment, apiExit, apiFlags, restOf, type Rest } from './rest.ts'
 import { Screen } from './screen.ts'
 import { renderTop, sortKeys, type SortOrder } from './topView.ts'
@@ -15,7 +15,7 @@ export const top = defineCommand({
   page: {
     synopsis: ['torb top [--sort KEY] [--interval TIME] [--seconds N] [--json]'],
     description: [
-      'Shows services and backends live, and the last events below them. It looks anew at each interval, and at once when something happens. Keys change the order: n name, c new connections a second, a open connections, h health (the worst first), w weight in force; q or Ctrl-C ends it.',
+      'Shows services and backends live, and the last events below them. It looks anew at each interval, and at once when something happens. CONN/S and BYTES/S, of both directions, are what came between two looks. Keys change the order: n name, c new connections a second, b bytes a second, a open connections, h health (the worst first), w weight in force; q or Ctrl-C ends it.',
       'Where standard output is not a terminal it prints the table at each interval, with --json one line of JSON.',
     ],
     examples: [
@@ -73,7 +73,7 @@ export const top = defineCommand({
       if (events.length > keptEvents) events.shift()
       waker.wake()
     })
-    let rates = new Map<string, number>()
+    let rates = averageRates(before.rows)
     try {
       while (!end.aborted) {
         const found = await readInventory(rest)
@@ -81,7 +81,7 @@ export const top = defineCommand({
         const services = found.map(rowOf)
         // Over a shorter time a rate says nothing.
         if (now - before.at >= shortestMs) {
-          rates = connectionRates(before.rows, services, (now - before.at) / 1000)
+          rates = ratesBetween(before.rows, services, (now - before.at) / 1000)
           before = { rows: services, at: now }
         }
         if (flags.json) io.out(`${JSON.stringify({ at: new Date().toISOString(), services: found })}\n`)

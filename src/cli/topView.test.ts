@@ -1,12 +1,15 @@
+import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import {
-  connectionRates,
+  averageRates,
+  ratesBetween,
   rowOf,
   type BackendRow,
   type ServiceRow,
   type WireServiceInFull,
 } from './inventory.ts'
 import { renderDemo } from './demoView.ts'
+import { shortNumber } from './serviceTable.ts'
 import { eventLine, renderTop, sorted } from './topView.ts'
 
 const backend = (id: string, fields: Partial<BackendRow> = {}): BackendRow => ({
@@ -19,6 +22,8 @@ const backend = (id: string, fields: Partial<BackendRow> = {}): BackendRow => ({
   health: 1,
   active: 0,
   connections: 0,
+  bytes: 0,
+  rate: null,
   ...fields,
 })
 
@@ -34,6 +39,8 @@ const service = (
   health: 1,
   trouble: '',
   connections: 0,
+  bytes: 0,
+  rate: null,
   backends,
   ...fields,
 })
@@ -44,11 +51,10 @@ const services = [
   service('db', [backend('1', { active: 1 })], { trouble: 'failing: address in use' }),
 ]
 const rates = new Map([
-  ['web', 2],
-  ['web/1', 2],
-  ['web/2', 0],
-  ['db', 5.25],
-  ['db/1', 5.25],
+  ['web', { connections: 2, bytes: 1_234_567 }],
+  ['web/1', { connections: 2, bytes: 1_234_567 }],
+  ['web/2', { connections: 0, bytes: 0 }],
+  ['db', { connections: 5.25, bytes: 99 }],
 ])
 
 it('shows services, backends and events', () => {
@@ -62,14 +68,14 @@ it('shows services, backends and events', () => {
   )
   expect(lines.join('\n')).toMatchInlineSnapshot(`
     "torb top  http://127.0.0.1:4672  2 services, 2 of 3 backends Up
-    by conns   keys: n name, c conns, a active, h health, w weight, q ends
+    by conns   keys: n name, c conns, b bytes, a active, h health, w weight, q ends
 
-    SERVICE  ADDRESS          SCHEDULER  STATUS     WEIGHT  HEALTH  ACTIVE  CONNS/S  REASON
-    db       tcp 10.0.0.1:80  rr         userspace            1.00       1      5.3  failing: address in use
-      1        10.0.1.1:80               Up            100    1.00       1      5.3
-    web      tcp 10.0.0.1:80  rr         userspace            0.75       3      2.0
-      1        10.0.1.1:80               Up            100    1.00       3      2.0
-      2        10.0.1.2:80               Down        0/100    0.50       0      0.0  Down: connection refused
+    SERVICE  ADDRESS          STATUS        WEIGHT HEALTH ACTIVE CONN/S BYTES/S  REASON
+    db       tcp 10.0.0.1:80  rr userspace           1.00      1    5.3      99  failing: address in use
+      1        10.0.1.1:80    Up               100   1.00      1
+    web      tcp 10.0.0.1:80  rr userspace           0.75      3    2.0    1.2M
+      1        10.0.1.1:80    Up               100   1.00      3    2.0    1.2M
+      2        10.0.1.2:80    Down           0/100   0.50      0    0.0       0  Down: connection refused
 
     00:00:00 backend-down service=web backend=2 reason=connection refused"
   `)
@@ -88,6 +94,7 @@ describe('the order', () => {
   it.each([
     ['name', ['db: 1', 'web: 1 2']],
     ['conns', ['db: 1', 'web: 1 2']],
+    ['bytes', ['web: 1 2', 'db: 1']],
     ['active', ['web: 1 2', 'db: 1']],
     ['health', ['web: 2 1', 'db: 1']],
     ['weight', ['db: 1', 'web: 1 2']],
@@ -105,25 +112,71 @@ it('keeps the terminal from what names may hold', () => {
   )
 })
 
-it('counts connections a second, and a counter that began anew from 0', () => {
+it('counts what came between two looks, and a counter that began anew from 0', () => {
+  const counted = (connections: number, bytes: number) => ({ connections, bytes })
   const before = [
-    service('a', [backend('1', { connections: 10 }), backend('2', { connections: 50 })], { connections: 60 }),
+    service('a', [backend('1', counted(10, 0)), backend('2', counted(50, 900))], counted(60, 900)),
   ]
   const after = [
     service(
       'a',
-      [backend('1', { connections: 14 }), backend('2', { connections: 8 }), backend('3', { connections: 9 })],
-      {
-        connections: 66,
-      },
+      [backend('1', counted(14, 50)), backend('2', counted(8, 100)), backend('3', counted(9, 9))],
+      counted(66, 1000),
     ),
   ]
-  expect([...connectionRates(before, after, 2)]).toEqual([
-    ['a', 3],
-    ['a/1', 2],
-    ['a/2', 4],
-    ['a/3', 0],
+  expect([...ratesBetween(before, after, 2)]).toEqual([
+    ['a', counted(3, 50)],
+    ['a/1', counted(2, 25)],
+    ['a/2', counted(4, 50)],
+    ['a/3', counted(0, 0)],
   ])
+})
+
+it('shows the averages of the planes that measure them', () => {
+  const rate = { connections: 1.5, bytes: 20 }
+  expect([...averageRates([service('a', [backend('1', { rate }), backend('2')], { rate })])]).toEqual([
+    ['a', rate],
+    ['a/1', rate],
+  ])
+})
+
+it('is not wider than 80 characters with common addresses', () => {
+  const rate = { connections: 12_345.6, bytes: 123_456_789 }
+  const backends = [
+    backend('server1', { address: '172.17.0.2:4444', active: 123_456, rate, effectiveWeight: 62 }),
+  ]
+  const services = [service('0', backends, { address: 'tcp 10.0.2.15:4444', plane: 'userspace', rate })]
+  const state = { where: '', services, rates: averageRates(services), order: 'name', events: [] } as const
+  const lines = renderTop(state, 24, false)
+  expect(lines.filter((line) => line.length > 80)).toEqual([])
+  expect(lines.at(-1)).toBe(
+    '  server1    172.17.0.2:4444   Up            62/100   1.00   123k  12346    123M',
+  )
+})
+
+describe('a short number', () => {
+  it.each([
+    [0, '0'],
+    [99_999.4, '99999'],
+    [99_999.5, '100k'],
+    [999_499, '999k'],
+    [999_500, '1.0M'],
+    [1_234_567, '1.2M'],
+    [9_949_999, '9.9M'],
+    [9_950_000, '10M'],
+    [123_456_789_012, '123G'],
+  ])('%d: %s', (value, text) => {
+    expect(shortNumber(value)).toBe(text)
+  })
+
+  it('has at most five characters', () => {
+    fc.assert(
+      fc.property(fc.double({ min: 0, max: 1e17, noNaN: true }), (value) => {
+        expect(shortNumber(value)).toMatch(/^(\d{1,5}|\d\.\dk?|\d{2,4}[kMGTP]|\d\.\d[kMGTP])$/)
+        expect(shortNumber(value).length).toBeLessThanOrEqual(5)
+      }),
+    )
+  })
 })
 
 it('reads what the API answers', () => {
@@ -131,11 +184,12 @@ it('reads what the API answers', () => {
     connections: 7,
     packets_in: 0,
     packets_out: 0,
-    bytes_in: 0,
-    bytes_out: 0,
+    bytes_in: 10,
+    bytes_out: 20,
     active: 2,
     inactive: 0,
     errors: 0,
+    rates: { connections: 0.5, packets_in: 0, packets_out: 0, bytes_in: 3, bytes_out: 4 },
   }
   const answer: WireServiceInFull = {
     id: 'v6',
@@ -185,6 +239,8 @@ it('reads what the API answers', () => {
     health: 0.5,
     trouble: 'failing: no',
     connections: 0,
+    bytes: 0,
+    rate: null,
     backends: [
       {
         id: 'a',
@@ -196,6 +252,8 @@ it('reads what the API answers', () => {
         health: 0.62,
         active: 2,
         connections: 7,
+        bytes: 30,
+        rate: { connections: 0.5, bytes: 7 },
       },
     ],
   })

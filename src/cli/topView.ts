@@ -1,15 +1,15 @@
 import type { TorbEvent } from '../control/events.ts'
-import { rateKey, type BackendRow, type ServiceRow } from './inventory.ts'
+import { rateKey, type BackendRow, type Rates, type ServiceRow } from './inventory.ts'
 import { serviceTable } from './serviceTable.ts'
 import { paint, printable } from './table.ts'
 
-export const sortKeys = { n: 'name', c: 'conns', a: 'active', h: 'health', w: 'weight' } as const
+export const sortKeys = { n: 'name', c: 'conns', b: 'bytes', a: 'active', h: 'health', w: 'weight' } as const
 export type SortOrder = (typeof sortKeys)[keyof typeof sortKeys]
 
 export interface TopState {
   readonly where: string
   readonly services: readonly ServiceRow[]
-  readonly rates: ReadonlyMap<string, number>
+  readonly rates: Rates
   readonly order: SortOrder
   /** The last events, oldest first. */
   readonly events: readonly TorbEvent[]
@@ -36,21 +36,20 @@ export function renderTop(state: TopState, rows: number, colour: boolean): strin
 }
 
 /** By name upwards; by rate, connections or weight downwards; by health the worst first. Services, and backends within. */
-export function sorted(
-  services: readonly ServiceRow[],
-  rates: ReadonlyMap<string, number>,
-  order: SortOrder,
-): ServiceRow[] {
+export function sorted(services: readonly ServiceRow[], rates: Rates, order: SortOrder): ServiceRow[] {
   const sum = (service: ServiceRow, of: (backend: BackendRow) => number): number =>
     service.backends.reduce((total, backend) => total + of(backend), 0)
+  const rateOf = (what: 'connections' | 'bytes', service: string, backend?: string): number =>
+    rates.get(rateKey(service, backend))?.[what] ?? 0
   const rank: Readonly<
     Record<SortOrder, [(service: ServiceRow) => number, (id: string, backend: BackendRow) => number]>
   > = {
     name: [() => 0, () => 0],
     conns: [
-      (service) => -(rates.get(rateKey(service.id)) ?? 0),
-      (id, backend) => -(rates.get(rateKey(id, backend.id)) ?? 0),
+      (service) => -rateOf('connections', service.id),
+      (id, backend) => -rateOf('connections', id, backend.id),
     ],
+    bytes: [(service) => -rateOf('bytes', service.id), (id, backend) => -rateOf('bytes', id, backend.id)],
     active: [(service) => -sum(service, ({ active }) => active), (_, backend) => -backend.active],
     health: [({ health }) => health, (_, backend) => backend.health],
     weight: [

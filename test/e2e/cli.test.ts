@@ -1,12 +1,13 @@
 import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { createServer, type AddressInfo } from 'node:net'
+import { connect, createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { WireService } from '../../src/api/wire.ts'
 import type { Io } from '../../src/cli/command.ts'
 import { commands } from '../../src/cli/index.ts'
 import { listenForInterrupt } from '../../src/cli/interrupt.ts'
@@ -258,7 +259,7 @@ describe('a file of services', () => {
 it('services shows a table, or one service', async () => {
   const table = await torb('services')
   expect(table.out.split('\n').map((line) => line.split(/ +/).slice(0, 3).join(' ').trim())).toEqual([
-    'SERVICE ADDRESS SCHEDULER',
+    'SERVICE ADDRESS STATUS',
     'web tcp 127.0.0.1:' + servicePort,
     'a 127.0.0.1:1',
     '',
@@ -268,6 +269,41 @@ it('services shows a table, or one service', async () => {
     code: 1,
     out: '',
     err: 'torb services: GET /service/none: unable to locate specified object (status 404)\n',
+  })
+})
+
+it('services shows what comes in a time, where it is told one', async () => {
+  const { out } = await torb('services', 'web', '--sample', '50ms')
+  expect(out).toMatch(/^web .* +0\.0 +0$/m)
+})
+
+it('zero sets counters to zero, and says where there is no such service', async () => {
+  const client = connect(servicePort, '127.0.0.1')
+  client.on('error', () => {})
+  await new Promise((resolve) => client.on('close', resolve))
+  const errors = async () => {
+    const { statistics } = JSON.parse((await torb('services', 'web', '--json')).out) as WireService
+    return statistics?.errors
+  }
+  // Nobody listens where its only backend is.
+  while ((await errors()) === 0) await sleep(10)
+  expect(await torb('zero', 'web')).toEqual({ code: 0, out: '', err: '' })
+  expect(await errors()).toBe(0)
+  expect(await torb('zero')).toEqual({ code: 0, out: '', err: '' })
+  expect(await torb('zero', 'none')).toEqual({
+    code: 1,
+    out: '',
+    err: 'torb zero: POST /counters/zero/none: unable to locate specified object (status 404)\n',
+  })
+})
+
+it('planes shows who carries the services', async () => {
+  expect((await torb('planes')).out).toMatch(
+    /^PLANE +SERVICES +FAILING +FOREIGN +AUDITED +PROBLEM\nuserspace +1 +0 +0 +-\n/,
+  )
+  expect(JSON.parse((await torb('planes', '--json')).out)).toMatchObject({
+    planes: [{ name: 'userspace', foreign: [], problem: '' }],
+    announcers: [],
   })
 })
 

@@ -1,0 +1,92 @@
+import { expect, it } from 'vitest'
+import { renderPlanes, type Planes } from './planesView.ts'
+
+const can: Planes['planes'][number]['can'] = {
+  schedulers: [],
+  flags: [],
+  forwarding: [],
+  tunnels: [],
+  protocols: [],
+  families: [4],
+  any_port: false,
+  fwmark: false,
+  persistence: false,
+  max_connections: false,
+  thresholds: false,
+  proxy_protocol: false,
+  attach: false,
+  active_connections: false,
+  survives_exit: false,
+}
+
+const plane = (name: string, fields: Partial<Planes['planes'][number]> = {}) => ({
+  name,
+  services: 0,
+  failing: 0,
+  audited_at: null,
+  problem: '',
+  foreign: [],
+  facts: {},
+  can,
+  ...fields,
+})
+
+it('shows planes, what they tell, the entries of others and announcers', () => {
+  const answer: Planes = {
+    version: '1',
+    planes: [
+      plane('ipvs', {
+        services: 12,
+        failing: 1,
+        audited_at: '2026-11-21T14:59:07.002Z',
+        facts: { timeouts: { tcp: 900, tcpfin: 120 }, sync: ['master'], version: '1.2.1' },
+        foreign: [
+          {
+            id: 'tcp 10.0.0.9:80',
+            family: 4,
+            options: { host: '10.0.0.9', port: 80, protocol: 'tcp', method: 'mh', flags: '' },
+            backends: [
+              { id: 'a', options: { host: '10.0.1.1', port: 80, weight: 1, method: 'nat' } },
+              { id: 'b', options: { host: '2001:db8::1', port: 0, weight: 0, method: 'dr' } },
+            ],
+          },
+        ],
+      }),
+      plane('userspace', { problem: 'it does not answer\u001b[2J' }),
+    ],
+    announcers: [
+      {
+        name: 'consul',
+        url: 'http://127.0.0.1:8500',
+        state: 'unreachable',
+        since: '2026-11-21T14:58:41.310Z',
+        message: 'connect ECONNREFUSED',
+        pending: 3,
+      },
+    ],
+  }
+  expect(renderPlanes(answer, false).join('\n')).toMatchInlineSnapshot(`
+    "PLANE      SERVICES  FAILING  FOREIGN  AUDITED              PROBLEM
+    ipvs             12        1        1  2026-11-21 14:59:07
+    userspace         0        0        ?  -                    it does not answer·[2J
+
+    PLANE  FACT      VALUE
+    ipvs   timeouts  tcp 900, tcpfin 120
+    ipvs   sync      ["master"]
+    ipvs   version   1.2.1
+
+    PLANE  FOREIGN          SCHEDULER  BACKENDS
+    ipvs   tcp 10.0.0.9:80  mh         10.0.1.1:80 nat 1, 2001:db8::1 dr 0
+
+    ANNOUNCER  STATE        PENDING  SINCE                URL                    MESSAGE
+    consul     unreachable        3  2026-11-21 14:58:41  http://127.0.0.1:8500  connect ECONNREFUSED"
+  `)
+})
+
+it('leaves out what there is nothing of', () => {
+  const lines = renderPlanes({ version: '1', planes: [plane('userspace')], announcers: [] }, false)
+  expect(lines).toEqual([
+    'PLANE      SERVICES  FAILING  FOREIGN  AUDITED  PROBLEM',
+    'userspace         0        0        0  -',
+  ])
+})

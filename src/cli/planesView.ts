@@ -1,0 +1,95 @@
+import type { z } from 'zod'
+import type { planesShape } from '../api/routes/plane.ts'
+import { endpointText } from '../model/address.ts'
+import { table, type Cell, type Column } from './table.ts'
+
+export type Planes = z.output<typeof planesShape>
+type Plane = Planes['planes'][number]
+type Backend = Plane['foreign'][number]['backends'][number]
+
+const planeColumns = [
+  { title: 'PLANE' },
+  { title: 'SERVICES', align: 'right' },
+  { title: 'FAILING', align: 'right' },
+  { title: 'FOREIGN', align: 'right' },
+  { title: 'AUDITED' },
+  { title: 'PROBLEM' },
+] as const
+const factColumns = [{ title: 'PLANE' }, { title: 'FACT' }, { title: 'VALUE' }] as const
+const foreignColumns = [
+  { title: 'PLANE' },
+  { title: 'FOREIGN' },
+  { title: 'SCHEDULER' },
+  { title: 'BACKENDS' },
+] as const
+const announcerColumns = [
+  { title: 'ANNOUNCER' },
+  { title: 'STATE' },
+  { title: 'PENDING', align: 'right' },
+  { title: 'SINCE' },
+  { title: 'URL' },
+  { title: 'MESSAGE' },
+] as const
+
+/** One table a subject; those without rows are left out. */
+export function renderPlanes({ planes, announcers }: Planes, colour: boolean): string[] {
+  const facts = planes.flatMap(({ name, facts }) =>
+    Object.entries(facts).map(([fact, value]) => [name, fact, factText(value)]),
+  )
+  const foreign = planes.flatMap(({ name, foreign }) =>
+    foreign.map(({ id, options, backends }) => [
+      name,
+      id,
+      options.method,
+      backends.map(backendText).join(', '),
+    ]),
+  )
+  const below = (columns: readonly Column[], rows: readonly Cell[][]): string[] =>
+    rows.length === 0 ? [] : ['', ...table(columns, rows, colour)]
+  return [
+    ...table(planeColumns, planes.map(planeCells), colour),
+    ...below(factColumns, facts),
+    ...below(foreignColumns, foreign),
+    ...below(announcerColumns, announcers.map(announcerCells)),
+  ]
+}
+
+function planeCells({ name, services, failing, foreign, audited_at: audited, problem }: Plane): Cell[] {
+  return [
+    { text: name, style: 'bold' },
+    String(services),
+    { text: String(failing), style: failing === 0 ? 'plain' : 'red' },
+    problem === '' ? String(foreign.length) : '?',
+    audited === null ? '-' : timeText(audited),
+    { text: problem, style: 'red' },
+  ]
+}
+
+function announcerCells({ name, state, pending, since, url, message }: Planes['announcers'][number]): Cell[] {
+  const style = state === 'in step' ? 'green' : state === 'behind' ? 'yellow' : 'red'
+  return [
+    { text: name, style: 'bold' },
+    { text: state, style },
+    String(pending),
+    timeText(since),
+    url,
+    message,
+  ]
+}
+
+/** `2026-11-21 14:59:07` */
+const timeText = (time: string): string => time.slice(0, 19).replace('T', ' ')
+
+/** `tcp 900, tcpfin 120`; what is deeper is JSON. */
+function factText(value: unknown): string {
+  if (typeof value === 'string') return value
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return JSON.stringify(value)
+  return Object.entries(value)
+    .map(([name, item]) => `${name} ${typeof item === 'string' ? item : JSON.stringify(item)}`)
+    .join(', ')
+}
+
+function backendText({ options }: Backend): string {
+  const { host, port, method, weight } = options
+  return `${port === 0 ? host : endpointText(host, port)} ${method} ${weight}`
+}
