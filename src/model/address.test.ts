@@ -1,7 +1,15 @@
 import { isIPv6, SocketAddress } from 'node:net'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { addressBytes, addressText, canonicalAddress, endpointText, familyOf, isLoopback } from './address.ts'
+import {
+  addressBytes,
+  addressText,
+  canonicalAddress,
+  endpointText,
+  familyOf,
+  isLoopback,
+  networkOf,
+} from './address.ts'
 
 describe('addresses', () => {
   it.each([
@@ -57,5 +65,19 @@ describe('addresses', () => {
     expect(
       ['127.0.0.1', '127.9.9.9', '::1', '::ffff:127.0.0.1', '128.0.0.1', '::2', 'localhost'].map(isLoopback),
     ).toEqual([true, true, true, true, false, false, false])
+  })
+})
+
+describe('networkOf', () => {
+  it.each([
+    ['10.1.2.3', 32, '10.1.2.3'],
+    ['10.1.2.3', 24, '10.1.2.0'],
+    ['10.1.255.3', 20, '10.1.240.0'],
+    ['255.255.255.255', 1, '128.0.0.0'],
+    ['2001:db8:1:2:3:4:5:6', 128, '2001:db8:1:2:3:4:5:6'],
+    ['2001:db8:1:2:3:4:5:6', 64, '2001:db8:1:2::'],
+    ['2001:db8:ffff::1', 36, '2001:db8:f000::'],
+  ])('%s/%i is %s', (address, prefix, network) => {
+    expect(networkOf(address, prefix)).toBe(network)
   })
 })

@@ -76,3 +76,12 @@ export function isLoopback(text: string): boolean {
   const address = canonicalAddress(text)
   return address === '::1' || address.startsWith('127.')
 }
+
+/** The client's address with only the first `prefix` bits. */
+export function networkOf(client: string, prefix: number): string {
+  const bytes = addressBytes(client)
+  if (prefix >= bytes.length * 8) return client
+  return addressText(
+    bytes.map((byte, index) => byte & (0xff00 >> Math.min(8, Math.max(0, prefix - index * 8))) & 0xff),
+  )
+}

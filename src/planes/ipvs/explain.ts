@@ -1,10 +1,9 @@
 import type { Ipvs, IpvsDestinationSeen } from '../../kernel/netlink/ipvsEntries.ts'
-import { endpointText, familyOf } from '../../model/address.ts'
+import { endpointText, familyOf, networkOf } from '../../model/address.ts'
 import type { ServiceId } from '../../model/names.ts'
 import type { Destination, Explanation, Flow, VirtualService } from '../plane.ts'
 import { findConnections, type Connection } from './connections.ts'
 import { destinationText, fromEntries, keyText, serviceKey } from './entries.ts'
-import { networkOf } from '../userspace/affinity.ts'
 import { hashed } from './hashing.ts'
 
 /** What the plane knows of its own: by the text of the kernel's key. */

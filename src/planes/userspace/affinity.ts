@@ -1,4 +1,4 @@
-import { addressBytes, addressText } from '../../model/address.ts'
+import { networkOf } from '../../model/address.ts'
 import { Timed, type Wheel } from '../../proxy/wheel.ts'
 import type { Places } from './places.ts'
 import type { Member } from './roster.ts'
@@ -97,13 +97,4 @@ export class Affinity {
     this.#places.give(this.#templates.size)
     this.#templates.clear()
   }
-}
-
-/** The client's address with only the first `prefix` bits. */
-export function networkOf(client: string, prefix: number): string {
-  const bytes = addressBytes(client)
-  if (prefix >= bytes.length * 8) return client
-  return addressText(
-    bytes.map((byte, index) => byte & (0xff00 >> Math.min(8, Math.max(0, prefix - index * 8))) & 0xff),
-  )
 }

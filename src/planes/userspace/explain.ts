@@ -1,7 +1,6 @@
-import { endpointText } from '../../model/address.ts'
+import { endpointText, networkOf } from '../../model/address.ts'
 import type { Ends } from '../../proxy/transport.ts'
 import type { Destination, Explanation, Flow } from '../plane.ts'
-import { networkOf } from './affinity.ts'
 import type { Member } from './roster.ts'
 import type { Service } from './service.ts'
 

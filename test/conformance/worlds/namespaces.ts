@@ -9,9 +9,17 @@ const actors = new URL('../../../lab/actors/traffic.ts', import.meta.url)
 /** A world of network namespaces; the plane has to work in `director`. */
 export interface NamespacesWorld extends World {
   readonly director: Namespace
+  readonly backendNamespaces: readonly Namespace[]
 }
 
-const backendPort = 9000
+interface NamespacesOptions {
+  /** Port of the virtual addresses; 80 where absent. */
+  readonly vipPort?: number
+  /** IPv4 backends answer at every address: packets may come to them under the virtual one. */
+  readonly anyAddress?: boolean
+}
+
+export const backendPort = 9000
 const clientNetworks: Record<Family, ClientNetwork[]> = {
   4: [1, 2].map((net) => ({ prefix: 24, addresses: several((n) => `10.1.${net}.${n}`) })),
   6: [1, 2].map((net) => ({ prefix: 64, addresses: several((n) => `fd00:1:0:${net}::${n}`) })),
@@ -36,7 +44,7 @@ const routedBy = (bridge: string, addresses: readonly string[], number: number):
  *
  * The director's own addresses end in .0.1 and ::ffff; all routes lead by it, so that NAT works in both directions.
  */
-export async function namespacesWorld(): Promise<NamespacesWorld> {
+export async function namespacesWorld(options: NamespacesOptions = {}): Promise<NamespacesWorld> {
   const clientAddresses = [
     ...clientNetworks[4].flatMap(({ addresses }) => addresses.map((address) => `${address}/16`)),
     ...clientNetworks[6].flatMap(({ addresses }) => addresses.map((address) => `${address}/48`)),
@@ -52,14 +60,17 @@ export async function namespacesWorld(): Promise<NamespacesWorld> {
     },
   })
   try {
-    return await inhabited(network)
+    return await inhabited(network, options)
   } catch (error) {
     network.close()
     throw error
   }
 }
 
-async function inhabited(network: Network): Promise<NamespacesWorld> {
+async function inhabited(
+  network: Network,
+  { vipPort = 80, anyAddress = false }: NamespacesOptions,
+): Promise<NamespacesWorld> {
   const [client, director] = await Promise.all([
     network.member('client').actor<TrafficActor>(actors),
     network.hub.actor<TrafficActor>(actors),
@@ -73,7 +84,8 @@ async function inhabited(network: Network): Promise<NamespacesWorld> {
         [6, `fd00:2::${n}`],
       ] as const) {
         const name = family === 4 ? `b${n}` : `c${n}`
-        backends[family][n - 1] = { name, address, port: await servers.listen(name, address, backendPort) }
+        const at = anyAddress && family === 4 ? '0.0.0.0' : address
+        backends[family][n - 1] = { name, address, port: await servers.listen(name, at, backendPort) }
       }
     }),
   )
@@ -81,6 +93,7 @@ async function inhabited(network: Network): Promise<NamespacesWorld> {
   return {
     name: 'namespaces',
     director: network.hub,
+    backendNamespaces: backendNumbers.map((n) => network.member(`b${n}`)),
     forwarding: new Set(['nat']),
     attach: null,
     forgetsClosed: true,
@@ -89,7 +102,7 @@ async function inhabited(network: Network): Promise<NamespacesWorld> {
     async vip(family) {
       const n = ++vips
       const address = family === 4 ? `10.3.${n >> 8}.${n & 255}` : `fd00:3::${n.toString(16)}`
-      return { address, port: 80 }
+      return { address, port: vipPort }
     },
     exchange: (traffic) => client.exchange(traffic),
     start: (traffic) => client.start(traffic),
