@@ -18,9 +18,16 @@ export function defaultInterface(named: string | undefined): string | null {
   return known['eth0'] === undefined ? defaultRouteInterface() : 'eth0'
 }
 
-/** The first address of an interface, IPv4 before IPv6, link-local ones last; null while it has none. */
-export function firstAddress(name: string): string | null {
-  const addresses = networkInterfaces()[name] ?? []
+/**
+ * The first address of an interface, IPv4 before IPv6, link-local ones last; null while it has none.
+ *
+ * @param isAdded true for addresses that Torb put there itself: the kernel lists the latest of IPv6 first
+ */
+export function firstAddress(
+  name: string,
+  isAdded: (address: string) => boolean = () => false,
+): string | null {
+  const addresses = (networkInterfaces()[name] ?? []).filter((entry) => !isAdded(entry.address))
   const usable = addresses.filter((entry) => !entry.address.startsWith('fe80:'))
   return (usable.find((entry) => entry.family === 'IPv4') ?? usable[0] ?? addresses[0])?.address ?? null
 }

@@ -1,7 +1,7 @@
 /**
  * The seam of the store: durable text rows under (bucket, key). It knows nothing of what they mean.
  *
- * Buckets in use: see src/control/records.ts.
+ * Buckets in use: see src/control/records.ts and src/announce/address/addresses.ts.
  */
 export interface Row {
   readonly bucket: string
