@@ -95,7 +95,7 @@ export class Docker implements AsyncDisposable {
         ...`--data-root ${directory}/data --exec-root ${directory}/exec --pidfile ${directory}/pid`.split(
           ' ',
         ),
-        ...`--host unix://${directory}/socket --cgroup-parent /${cgroup} --storage-driver vfs`.split(' '),
+        ...`--host unix://${directory}/socket --cgroup-parent /${cgroup}`.split(' '),
         ...'--iptables=false --ip6tables=false --exec-opt native.cgroupdriver=cgroupfs'.split(' '),
         ...runtime(directory),
       ],

@@ -1,0 +1,116 @@
+import { globSync, mkdtempDisposableSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { installDebianRoot } from '../../lab/debianRoot.ts'
+import { Docker, dockerMissing, installDocker } from '../../lab/docker.ts'
+import { Network } from '../../lab/namespaces.ts'
+import { buildDeb } from '../../packaging/deb.ts'
+import { buildImage } from '../../packaging/image/build.ts'
+import type { HttpActor } from './packaging.actor.ts'
+
+const missing = engineMissing()
+if (missing !== null) console.log(`skipped: the image: ${missing}`)
+
+function engineMissing(): string | null {
+  const without = dockerMissing()
+  if (without !== null) return without
+  try {
+    installDocker()
+    installDebianRoot()
+    return null
+  } catch (error) {
+    return (error as Error).message
+  }
+}
+
+describe.skipIf(missing !== null)('the image, in a Docker engine whose host is a namespace', () => {
+  const stop = new AsyncDisposableStack()
+  let docker: Docker
+  let director: HttpActor
+  let outside: HttpActor
+
+  beforeAll(async () => {
+    const place = stop.use(mkdtempDisposableSync(join(tmpdir(), 'torb-imagetest-')))
+    const deb = await buildDeb({ to: place.path, epoch: 1_700_000_000, quick: true })
+    const network = await Network.create({
+      bridges: { enp0s3: ['10.0.2.15/24'] },
+      local: [],
+      members: { outside: { bridge: 'enp0s3', addresses: ['10.0.2.2/24'] } },
+    })
+    stop.defer(() => network.close())
+    docker = stop.use(await Docker.start(network.hub.name))
+    // No registry is asked: the base is made of Debian's packages.
+    await docker.run('import', installDebianRoot(), 'debian-root')
+    await buildImage({ tag: 'torb', base: 'debian-root', deb, docker: (...args) => docker.run(...args) })
+    const client = new URL('packaging.actor.ts', import.meta.url)
+    director = await network.hub.actor<HttpActor>(client)
+    outside = await network.member('outside').actor<HttpActor>(client)
+  })
+
+  afterAll(async () => {
+    await stop.disposeAsync()
+    expect(globSync(`/sys/fs/cgroup/{,*/}torb-docker-${process.pid}`)).toEqual([])
+  })
+
+  it('is the command torb serve', async () => {
+    expect(await docker.run('image', 'inspect', '--format', '{{json .Config.Entrypoint}}', 'torb')).toBe(
+      '["torb","serve"]',
+    )
+  })
+
+  it("runs by the tutorial's line and balances over the tutorial's containers", async () => {
+    const server = async (name: string): Promise<void> => {
+      await docker.run(
+        ...'run -d --name'.split(' '),
+        name,
+        ...'--entrypoint torb torb server --work 5ms'.split(' '),
+      )
+    }
+    await server('server1')
+    await server('server2')
+    // What it was made of takes no room in it.
+    const left = await docker.run(...'exec server1 find / -xdev -name torb_*.deb'.split(' '))
+    expect(left).toBe('')
+    const address = (name: string): Promise<string> =>
+      docker.run('inspect', '--format', '{{.NetworkSettings.IPAddress}}', name)
+    expect([await address('server1'), await address('server2')]).toEqual(['172.17.0.2', '172.17.0.3'])
+
+    // Only -d is added: there is no terminal here.
+    await docker.run(...'run --rm --name gorb --privileged --net=host -it -d torb -f -i enp0s3'.split(' '))
+    await until(async () => (await docker.run('logs', 'gorb')).includes('torb ready'))
+    const api = 'http://10.0.2.15:4672'
+    const service = { host: '10.0.2.15', port: 4444, protocol: 'tcp', method: 'rr', persistent: true }
+    expect(await director.request(`${api}/service/0`, 'PUT', service)).toMatchObject({ status: 200 })
+    const backend = (host: string): object => ({ host, port: 4444, method: 'nat', weight: 100 })
+    const local = 'http://localhost:4672/service/0'
+    expect(await director.request(`${local}/0`, 'PUT', backend('172.17.0.2'))).toMatchObject({ status: 200 })
+    expect(await director.request(`${local}/1`, 'PUT', backend('172.17.0.3'))).toMatchObject({ status: 200 })
+    // Another machine of the network is no local client.
+    expect(await outside.request(`${api}/service/0`)).toMatchObject({ status: 401 })
+
+    for (const client of [director, outside]) {
+      for (let i = 0; i < 6; i++) {
+        expect(await client.request('http://10.0.2.15:4444/doWork')).toMatchObject({ status: 200 })
+      }
+    }
+    const worked = async (name: string): Promise<number> =>
+      [...(await docker.run('logs', name)).matchAll(/answered|sent/gi)].length
+    await until(async () => (await worked('server1')) + (await worked('server2')) >= 12)
+    expect([await worked('server1'), await worked('server2')]).toEqual([6, 6])
+  })
+
+  it('ends in order when it is stopped, and nothing of it remains', async () => {
+    const waited = docker.run('wait', 'gorb')
+    await docker.run('stop', 'gorb')
+    expect(await waited).toBe('0')
+    await docker.run('rm', '--force', 'server1', 'server2')
+    await until(async () => (await docker.run('ps', '--all', '--quiet')) === '')
+    await expect(director.request('http://10.0.2.15:4672/healthz')).rejects.toThrow(/ECONNREFUSED/)
+  })
+})
+
+/** Waits for a condition, at most until the test's own limit. */
+async function until(condition: () => Promise<boolean>): Promise<void> {
+  while (!(await condition())) await new Promise((resolve) => setTimeout(resolve, 50))
+}
