@@ -10,11 +10,27 @@ export const noRates: Rates = { connections: 0, packetsIn: 0, packetsOut: 0, byt
 /**
  * A rate after so many seconds in which so many came: in two seconds it moves by a quarter of the difference
  * (net/netfilter/ipvs/ip_vs_est.c). A timer that comes late moves it by as much as those it stands for.
+ *
+ * @param kept share of the old rate that is left after these seconds
  */
-export function estimate(rate: number, count: number, seconds: number): number {
+export function estimate(rate: number, count: number, seconds: number, kept = keptAfter(seconds)): number {
   const now = count / seconds
-  const next = now + (rate - now) * 0.75 ** (seconds / (estimateMs / 1000))
+  const next = now + (rate - now) * kept
   return next < resolution ? 0 : next
+}
+
+const keptAfter = (seconds: number): number => 0.75 ** (seconds / (estimateMs / 1000))
+
+/** The rates after so many seconds in which the counters went from `before` to `now`; `noRates` itself where nothing is left. */
+export function ratesAfter(rates: Rates, before: Rates, now: Rates, seconds: number): Rates {
+  const kept = keptAfter(seconds)
+  const connections = estimate(rates.connections, now.connections - before.connections, seconds, kept)
+  const packetsIn = estimate(rates.packetsIn, now.packetsIn - before.packetsIn, seconds, kept)
+  const packetsOut = estimate(rates.packetsOut, now.packetsOut - before.packetsOut, seconds, kept)
+  const bytesIn = estimate(rates.bytesIn, now.bytesIn - before.bytesIn, seconds, kept)
+  const bytesOut = estimate(rates.bytesOut, now.bytesOut - before.bytesOut, seconds, kept)
+  if (connections + packetsIn + packetsOut + bytesIn + bytesOut === 0) return noRates
+  return { connections, packetsIn, packetsOut, bytesIn, bytesOut }
 }
 
 /** Field by field. */

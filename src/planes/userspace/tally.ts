@@ -1,5 +1,5 @@
 import { connectBounds, type DestinationCounters, type Rates, type TrafficCounters } from '../plane.ts'
-import { combine, estimate, noRates, type Estimated, type Estimator } from './estimator.ts'
+import { combine, noRates, ratesAfter, type Estimated, type Estimator } from './estimator.ts'
 
 const sum = (a: number, b: number): number => a + b
 
@@ -37,10 +37,8 @@ export class Tally implements TrafficCounters, Estimated {
   /** At rest with nothing open and no rate left. */
   estimated(seconds: number): boolean {
     const counted = this.#counted()
-    const came = combine(counted, this.#before ?? counted, (now, before) => now - before)
-    this.#rates = combine(this.#rates, came, (rate, count) => estimate(rate, count, seconds))
-    const quiet = Object.values(this.#rates).every((rate) => rate === 0)
-    if (quiet) this.#rates = noRates
+    this.#rates = ratesAfter(this.#rates, this.#before ?? counted, counted, seconds)
+    const quiet = this.#rates === noRates
     this.#before = quiet && this.active + this.inactive === 0 ? null : counted
     return this.#before !== null
   }
