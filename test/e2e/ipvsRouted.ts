@@ -6,7 +6,7 @@ export const backendAddress = (name: string, family: 4 | 6 = 4): string =>
   `${family === 4 ? '10.2.1.' : 'fd00:2::'}${name.slice(1)}`
 export const clientAddresses = Array.from({ length: 16 }, (_, n) => `10.1.1.${n + 1}`)
 export const clientAddress6 = 'fd00:1::1'
-/** What the servers of the backends listen on, all protocols. */
+/** What the servers of the backends listen on. */
 export const backendPort = 9000
 
 /** The VIPs that the backends carry on lo themselves, for dr and tunnel. */
@@ -63,7 +63,7 @@ const realServer = `
   ip route add 10.1.0.0/16 via 10.4.0.254 table 4
   ip rule add from ${sharedVips} table 4`
 
-/** Boots the guest; the backends serve on all protocols. */
+/** Boots the guest; the backends serve TCP and UDP. */
 export async function routedGuest(): Promise<IpvsGuest> {
   const guest = await IpvsGuest.boot(layout)
   try {
@@ -74,7 +74,6 @@ export async function routedGuest(): Promise<IpvsGuest> {
         const server = guest.member(name)
         await server.listen(name, '0.0.0.0', backendPort)
         await server.listen(`${name}-6`, backendAddress(name, 6), backendPort)
-        await server.serveSctp(name, { address: backendAddress(name), port: backendPort })
       }),
     )
   } catch (error) {
