@@ -76,7 +76,7 @@ describe('netlink attributes', () => {
 
   it('are aligned, nested ones are marked, numbers are in the order of the host or the network', () => {
     expect(hex(encode({ u8: 7, be16: 80, string: 'rr', nested: { low: 1 } }))).toBe(
-      '0500010007000000' + '0600060000500000' + '0700080072720000' + '0c000c80' + '0500010001000000',
+      ['0500010007000000', '0600060000500000', '0700080072720000', '0c000c80', '0500010001000000'].join(''),
     )
   })
 

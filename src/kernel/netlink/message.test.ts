@@ -98,6 +98,17 @@ describe('answers of the kernel', () => {
     })
   })
 
+  it('end a list with an error and its words', () => {
+    const out = new Writer()
+    writeMessage(out, { type: controlType.done, flags: 0x202, sequence: 1 }, () => {
+      s32.write(out, -22)
+      extended(out)
+    })
+    expect(readMessages(out.written()).map(readAnswer)).toEqual([
+      { errno: 22, text: 'Invalid address, at byte 24 of the request' },
+    ])
+  })
+
   it('name an attribute that is missing', () => {
     const missing = (out: Writer) => attributes({ missingType: [5, u32] }).write(out, { missingType: 3 })
     expect(readAnswer(answer(22, 0x300, new Uint8Array(0), missing)).text).toBe('attribute 3 is missing')

@@ -29,7 +29,6 @@ const EAGAIN = 11
 const EMSGSIZE = 90
 const ENOBUFS = 105
 
-const receiveBufferBytes = 1 << 20
 /** The kernel keeps an acknowledgement in a buffer of 768 bytes (its truesize), or more with a long text. */
 const acknowledgementBytes = 1024
 const messagesPerSend = 256
@@ -45,6 +44,8 @@ const socketAddress = struct({ family: u16, pad: u16, port: u32, groups: u32 })
 export interface SocketOptions {
   /** Path of a network namespace, such as /run/netns/NAME; the process's own without. */
   readonly namespace?: string | undefined
+  /** Bytes for answers that wait to be read; the kernel has a least and, without privilege, a most. 1 MiB without. */
+  readonly receiveBuffer?: number | undefined
 }
 
 /** One message to send. */
@@ -77,7 +78,10 @@ export class NetlinkSocket {
   }
 
   /** @throws SystemCallError where the kernel lacks the family, Error where there is no such namespace */
-  static async open(family: number, { namespace }: SocketOptions = {}): Promise<NetlinkSocket> {
+  static async open(
+    family: number,
+    { namespace, receiveBuffer = 1 << 20 }: SocketOptions = {},
+  ): Promise<NetlinkSocket> {
     const libc = await loadLibc()
     const create = () => libc.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, family)
     const descriptor = namespace === undefined ? create() : await inNamespace(namespace, create)
@@ -89,7 +93,7 @@ export class NetlinkSocket {
       libc.bind(descriptor, address)
       // struct timeval of longs: one second. The kernel answers in its own system call; this is for a kernel that does not.
       libc.setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, timeval(1))
-      return new NetlinkSocket(libc, descriptor, prepare(libc, descriptor))
+      return new NetlinkSocket(libc, descriptor, prepare(libc, descriptor, receiveBuffer))
     } catch (error) {
       libc.close(descriptor)
       throw error
@@ -140,8 +144,12 @@ export class NetlinkSocket {
       const base = this.#sequence
       this.#sequence = (base + next - first) >>> 0
       if (last !== undefined) {
-        this.#libc.send(this.#descriptor, this.#out.written())
-        this.#collect(requests, outcomes, first, last, base + 1)
+        try {
+          this.#libc.send(this.#descriptor, this.#out.written())
+          this.#collect(requests, outcomes, first, last, base + 1)
+        } catch (error) {
+          for (let index = first; index < next; index += 1) outcomes[index] ??= error as Error
+        }
       }
       first = next
     }
@@ -276,7 +284,7 @@ export class NetlinkSocket {
 }
 
 /** Enlarges the receive buffer and asks for extended acknowledgements. @returns the bytes that the buffer holds */
-function prepare(libc: Libc, descriptor: number): number {
+function prepare(libc: Libc, descriptor: number, receiveBuffer: number): number {
   const set = (level: number, name: number, value: number): boolean => {
     try {
       libc.setsockopt(
@@ -291,7 +299,7 @@ function prepare(libc: Libc, descriptor: number): number {
     }
   }
   // Forcing needs CAP_NET_ADMIN; without it the limit is net.core.rmem_max.
-  if (!set(SOL_SOCKET, SO_RCVBUFFORCE, receiveBufferBytes)) set(SOL_SOCKET, SO_RCVBUF, receiveBufferBytes)
+  if (!set(SOL_SOCKET, SO_RCVBUFFORCE, receiveBuffer)) set(SOL_SOCKET, SO_RCVBUF, receiveBuffer)
   // Linux before 4.12 has none; its errors have a number only.
   set(SOL_NETLINK, NETLINK_EXT_ACK, 1)
   set(SOL_NETLINK, NETLINK_CAP_ACK, 1)
