@@ -169,6 +169,15 @@ export class Consul implements AsyncDisposable {
     await once(child, 'exit')
   }
 
+  /** What the agent holds: "address:port" by the id of the registration. */
+  async services(): Promise<Record<string, string>> {
+    const answer = await fetch(`${this.url}/v1/agent/services`)
+    const held = (await answer.json()) as Record<string, { readonly Address: string; readonly Port: number }>
+    return Object.fromEntries(
+      Object.entries(held).map(([id, { Address, Port }]) => [id, `${Address}:${Port}`]),
+    )
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop()
     if (this.#data !== null) rmSync(this.#data, { recursive: true, force: true })

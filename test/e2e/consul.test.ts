@@ -10,21 +10,6 @@ import { MemoryStore } from '../fixtures/memoryStore.ts'
 
 const missing = consulMissing()
 
-interface Entry {
-  readonly Service: string
-  readonly Address: string
-  readonly Port: number
-  readonly Meta: Readonly<Record<string, string>>
-}
-
-/** What an agent holds, by id: "address:port". */
-async function registered(consul: Consul): Promise<Record<string, string>> {
-  const answer = (await (await fetch(`${consul.url}/v1/agent/services`)).json()) as Record<string, Entry>
-  return Object.fromEntries(
-    Object.entries(answer).map(([id, entry]) => [id, `${entry.Address}:${entry.Port}`]),
-  )
-}
-
 async function put(consul: Consul, path: string, body: object = {}): Promise<void> {
   const answer = await fetch(`${consul.url}/v1/agent/service/${path}`, {
     method: 'PUT',
@@ -82,7 +67,7 @@ describe.skipIf(missing !== null)(`Consul${missing === null ? '' : ` (skipped: $
     await control.createService('mark', { fwmark: 7 }, 'rest')
     await inStep()
     const self = `127.0.0.1:${new URL(consul.url).port}`
-    expect(await registered(consul)).toEqual({
+    expect(await consul.services()).toEqual({
       gorb: self,
       'nginx-80-tcp': '10.0.0.1:80',
       six: '2001:db8::1:53',
@@ -112,19 +97,19 @@ describe.skipIf(missing !== null)(`Consul${missing === null ? '' : ` (skipped: $
     await control.deleteService('a b/ü%', 'rest')
     await control.deleteService('mark', 'rest')
     await inStep()
-    expect(Object.keys(await registered(consul)).sort()).toEqual(['foreign', 'gorb', 'nginx-80-tcp', 'six'])
+    expect(Object.keys(await consul.services()).sort()).toEqual(['foreign', 'gorb', 'nginx-80-tcp', 'six'])
   })
 
   it('has again what somebody removed', async () => {
     await put(consul, 'deregister/six')
-    await until(async () => 'six' in (await registered(consul)))
+    await until(async () => 'six' in (await consul.services()))
   })
 
   it('gives an id to the one who registers it last, and says so', async () => {
     await put(consul, 'register', { Name: 'taken', Address: '10.9.9.9', Port: 9 })
     await create('taken', '10.0.0.4', 4)
     await inStep()
-    expect((await registered(consul))['taken']).toBe('10.0.0.4:4')
+    expect((await consul.services())['taken']).toBe('10.0.0.4:4')
     await put(consul, 'register', { Name: 'taken', Address: '10.9.9.9', Port: 9 })
     await until(() => announcer.status().state === 'behind')
     expect(announcer.status()).toMatchObject({
@@ -133,7 +118,7 @@ describe.skipIf(missing !== null)(`Consul${missing === null ? '' : ` (skipped: $
     })
     await control.deleteService('taken', 'rest')
     await inStep()
-    expect((await registered(consul))['taken']).toBe('10.9.9.9:9')
+    expect((await consul.services())['taken']).toBe('10.9.9.9:9')
     await put(consul, 'deregister/taken')
   })
 
@@ -153,7 +138,7 @@ describe.skipIf(missing !== null)(`Consul${missing === null ? '' : ` (skipped: $
     // A development agent has forgotten everything.
     await consul.start()
     await inStep()
-    expect(Object.keys(await registered(consul)).sort()).toEqual([
+    expect(Object.keys(await consul.services()).sort()).toEqual([
       'gorb',
       'later',
       'meanwhile',
@@ -171,7 +156,7 @@ describe.skipIf(missing !== null)(`Consul${missing === null ? '' : ` (skipped: $
     // Nothing was taken back by the one before, as after SIGKILL.
     const second = announce()
     await until(() => second.status().state === 'in step')
-    expect(Object.keys(await registered(consul)).sort()).toEqual([
+    expect(Object.keys(await consul.services()).sort()).toEqual([
       'gorb',
       'later',
       'meanwhile',
@@ -179,15 +164,15 @@ describe.skipIf(missing !== null)(`Consul${missing === null ? '' : ` (skipped: $
       'theirs',
     ])
     await second.close()
-    expect(await registered(consul)).toEqual({ theirs: '10.0.0.8:8' })
+    expect(await consul.services()).toEqual({ theirs: '10.0.0.8:8' })
     // The first one lives and finds all of it gone.
-    await until(async () => 'later' in (await registered(consul)))
+    await until(async () => 'later' in (await consul.services()))
   })
 
   it('is left clean at the end', async () => {
     await inStep()
     await announcer.close()
-    expect(await registered(consul)).toEqual({ theirs: '10.0.0.8:8' })
+    expect(await consul.services()).toEqual({ theirs: '10.0.0.8:8' })
   })
 })
 
@@ -211,7 +196,7 @@ it.skipIf(missing !== null)(
     await until(() => announcer.status().state === 'unreachable')
     await consul.start()
     await until(() => announcer.status().state === 'in step')
-    expect(await registered(consul)).toEqual({ kept: '10.0.0.1:80' })
+    expect(await consul.services()).toEqual({ kept: '10.0.0.1:80' })
     expect(lines.map((line) => JSON.parse(line) as unknown)).toEqual([
       { url: consul.url, registered: 0, deregistered: 0 },
     ])
