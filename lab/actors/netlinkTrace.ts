@@ -28,11 +28,20 @@ const setsockopt = libc.func(
 ) as (fd: number, level: number, name: number, value: Uint8Array, length: number) => number
 const receive = libc.func(
   'long recvfrom(int fd, _Out_ void *buffer, unsigned long length, int flags, _Out_ void *address, _Inout_ uint32_t *size)',
-) as (fd: number, buffer: Uint8Array, length: number, flags: number, address: Uint8Array, size: number[]) => number
+) as (
+  fd: number,
+  buffer: Uint8Array,
+  length: number,
+  flags: number,
+  address: Uint8Array,
+  size: number[],
+) => number
 
 let descriptor = -1
 let draining: NodeJS.Timeout | null = null
 let counts = new Map<string, number>()
+/** When the first and the last request since the last `take` were seen, in milliseconds. */
+let span: [first: number, last: number] = [0, 0]
 const buffer = new Uint8Array(1 << 20)
 
 /** Counts the requests of a datagram by generic netlink family and command; what the kernel says is no request. */
@@ -46,6 +55,8 @@ function count(datagram: Uint8Array): void {
     if ((flags & NLM_F_REQUEST) !== 0 && family > GENL_ID_CTRL) {
       const key = String(view.getUint8(at + 16))
       counts.set(key, (counts.get(key) ?? 0) + 1)
+      const now = performance.now()
+      span = [span[0] === 0 ? now : span[0], now]
     }
     at += (length + 3) & ~3
   }
@@ -70,7 +81,7 @@ export const actor = {
     descriptor = socket(AF_PACKET, SOCK_RAW, network(ETH_P_ALL))
     if (descriptor < 0) throw new Error(`no packet socket: errno ${koffi.errno()}`)
     setsockopt(descriptor, SOL_SOCKET, SO_RCVBUFFORCE, new Uint8Array(new Int32Array([64 << 20]).buffer), 4)
-    draining = setInterval(drain, 20)
+    draining = setInterval(drain, 5)
   },
 
   /** Requests since the last call, by the number of their command. */
@@ -79,6 +90,14 @@ export const actor = {
     const taken = Object.fromEntries(counts)
     counts = new Map()
     return taken
+  },
+
+  /** Milliseconds between the first and the last request since the last call. */
+  async span(): Promise<number> {
+    drain()
+    const [first, last] = span
+    span = [0, 0]
+    return last - first
   },
 
   async stop(): Promise<void> {

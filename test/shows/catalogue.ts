@@ -1,5 +1,8 @@
 import { churn } from './churn.ts'
+import { consul } from './consul.ts'
 import { handsOn } from './handsOn.ts'
+import { ipvsKills } from './ipvs/kills.ts'
+import { ipvsScale } from './ipvs/scale.ts'
 import { kills } from './kills.ts'
 import { killWithDown } from './killWithDown.ts'
 import { powerCuts } from './powerCuts.ts'
@@ -16,4 +19,7 @@ export const shows: Readonly<Record<string, Show>> = {
   churn,
   pulses,
   scale,
+  consul,
+  'ipvs-kills': ipvsKills,
+  'ipvs-scale': ipvsScale,
 }
