@@ -27,8 +27,8 @@ export class IpvsGuest {
   static async boot(layout: Layout): Promise<IpvsGuest> {
     const uml = await bootUml<typeof actor>({
       actor: fileURLToPath(new URL('ipvs.actor.ts', import.meta.url)),
-      // ipip makes a tunl0 in each namespace, which comes after it.
-      modules: ['veth', 'bridge', 'ipip'],
+      // ipip and ip_gre make a tunl0 and a gre0 in each namespace that comes after them.
+      modules: ['veth', 'bridge', 'ipip', 'ip_gre', 'fou'],
       autoload: true,
       memoryMb: 1024,
       limitMs: 300_000,

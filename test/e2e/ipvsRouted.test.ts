@@ -8,6 +8,7 @@ import {
   backends,
   clientAddress6,
   clientAddresses,
+  guePort,
   routedGuest,
 } from './ipvsRouted.ts'
 
@@ -174,27 +175,26 @@ describe.skipIf(missing !== null)("real packets by the kernel's IPVS", () => {
   })
 
   it.each([
-    ['dr', {}],
-    ['tunnel', {}],
-    ['tunnel', { tunnel: { type: 'ipip' } }],
-  ])('%s %j: backends answer the client past the director', async (method, more) => {
-    await serve('web', { host: '10.3.9.1', port: backendPort, method: 'rr' }, { method, ...more })
+    [{ method: 'dr' }, '-g -w 1'],
+    [{ method: 'tunnel' }, '-i -w 1 --tun-type ipip'],
+    [{ method: 'tunnel', tunnel: { type: 'ipip' } }, '-i -w 1 --tun-type ipip'],
+    [
+      { method: 'tunnel', tunnel: { type: 'gue', port: guePort } },
+      `-i -w 1 --tun-type gue --tun-port ${guePort} --tun-nocsum`,
+    ],
+    [{ method: 'tunnel', tunnel: { type: 'gre' } }, '-i -w 1 --tun-type gre --tun-nocsum'],
+  ])('%j: backends answer the client past the director', async (backend, kernel) => {
+    await serve('web', { host: '10.3.9.1', port: backendPort, method: 'rr' }, backend)
+    expect(await programmed()).toEqual([
+      `-A -t 10.3.9.1:${backendPort} -s rr`,
+      ...backends.map(
+        (name) => `-a -t 10.3.9.1:${backendPort} -r ${backendAddress(name)}:${backendPort} ${kernel}`,
+      ),
+    ])
     const answers = await exchange('10.3.9.1', 9, { to: { address: '10.3.9.1', port: backendPort } })
     expect(shares(answers)).toEqual({ b1: 3, b2: 3, b3: 3 })
     expect(answers[0]?.client).toBe(clientAddresses[0])
     await expect.poll(() => statistics('web'), folded).toMatchObject({ connections: 9, packets_out: 0 })
-  })
-
-  it('tunnels of gue and gre are in the kernel as they were asked for', async () => {
-    await put('/service/web', { host: '10.3.0.1', port: 80, method: 'rr' })
-    const backend = { port: 80, method: 'tunnel', weight: 1, pulse: { type: 'none' } }
-    await put('/service/web/gue', { ...backend, host: '10.2.1.1', tunnel: { type: 'gue', port: 5555 } })
-    await put('/service/web/gre', { ...backend, host: '10.2.1.2', tunnel: { type: 'gre' } })
-    expect(await programmed()).toEqual([
-      '-A -t 10.3.0.1:80 -s rr',
-      '-a -t 10.3.0.1:80 -r 10.2.1.1:80 -i -w 1 --tun-type gue --tun-port 5555 --tun-nocsum',
-      '-a -t 10.3.0.1:80 -r 10.2.1.2:80 -i -w 1 --tun-type gre --tun-nocsum',
-    ])
   })
 
   it('a firewall mark makes one service of several addresses and ports', async () => {

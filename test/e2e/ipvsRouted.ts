@@ -12,6 +12,9 @@ export const backendPort = 9000
 /** The VIPs that the backends carry on lo themselves, for dr and tunnel. */
 export const sharedVips = '10.3.9.0/24'
 
+/** Where the backends take gue. */
+export const guePort = 5555
+
 const gatewayOfBackends = ['10.2.0.1', 'fd00:2::ffff']
 const gatewayOfClients = ['10.1.0.1', 'fd00:1::ffff']
 
@@ -55,11 +58,13 @@ const layout: Layout = {
 
 /** As a real server of dr and tunnel is set up (ipvsadm(8)): it has the VIPs, tells nobody, and answers clients itself. */
 const realServer = `
-  for key in all default eth0 eth1 tunl0; do echo 0 > /proc/sys/net/ipv4/conf/$key/rp_filter; done
+  for key in all default eth0 eth1 tunl0 gre0; do echo 0 > /proc/sys/net/ipv4/conf/$key/rp_filter; done
   echo 1 > /proc/sys/net/ipv4/conf/all/arp_ignore
   echo 2 > /proc/sys/net/ipv4/conf/all/arp_announce
   ip route add local ${sharedVips} dev lo
   ip link set tunl0 up
+  ip link set gre0 up
+  ip fou add port ${guePort} gue
   ip route add 10.1.0.0/16 via 10.4.0.254 table 4
   ip rule add from ${sharedVips} table 4`
 
