@@ -9,6 +9,7 @@ import type { Member } from './ipvsMember.actor.ts'
 /** A kernel with IPVS, and one network in it. */
 export class IpvsGuest {
   readonly #uml: Uml<typeof actor>
+  readonly #started = new Set<string>()
 
   private constructor(uml: Uml<typeof actor>) {
     this.#uml = uml
@@ -51,6 +52,7 @@ export class IpvsGuest {
 
   /** Starts `bin/torb` in a namespace under a name and waits until it is ready. */
   torb(name: string, role: string, line: string): Promise<void> {
+    this.#started.add(name)
     return this.#uml.guest.torb(name, role, line.split(' '))
   }
 
@@ -77,7 +79,12 @@ export class IpvsGuest {
     return this.member(role).request(`http://127.0.0.1:4672${path}`, method, body)
   }
 
-  close(): Promise<void> {
-    return this.#uml.kill()
+  /** Ends the programs in order first: what Node compiled for them is kept for the next boot. */
+  async close(): Promise<void> {
+    try {
+      await Promise.all([...this.#started].map((name) => this.end(name)))
+    } finally {
+      await this.#uml.kill()
+    }
   }
 }
