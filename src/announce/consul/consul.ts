@@ -16,7 +16,7 @@ import {
 const gatherMs = 50
 /** How often the agent's services are compared with ours: one that came up empty is noticed by this. */
 const compareMs = 3000
-const closeLimitMs = 3000
+const closeLimitMs = 5000
 const callsAtATime = 16
 
 export interface ConsulOptions {
@@ -91,9 +91,13 @@ class ConsulAnnouncer implements Announcer {
       const { refusals } = await this.#converge(new Map(), signal)
       if (refusals[0] !== undefined) throw refusals[0]
     } catch (error) {
+      const { url } = this.#agent
+      const problem = signal.aborted
+        ? `Consul at ${url} did not take everything back within ${closeLimitMs / 1000} s`
+        : textOf(error)
       this.#options.log.warn(
-        { url: this.#agent.url },
-        `${textOf(error)}; what Torb registered stays there until it is started again, or is removed with "consul services deregister"`,
+        { url },
+        `${problem}; what Torb registered stays there until it is started again, or is removed with "consul services deregister"`,
       )
     }
   }
