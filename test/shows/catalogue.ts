@@ -2,6 +2,7 @@ import { churn } from './churn.ts'
 import { consul } from './consul.ts'
 import { handsOn } from './handsOn.ts'
 import { ipvsKills } from './ipvs/kills.ts'
+import { ipvsOwnership } from './ipvs/ownership.ts'
 import { ipvsScale } from './ipvs/scale.ts'
 import { kills } from './kills.ts'
 import { killWithDown } from './killWithDown.ts'
@@ -22,4 +23,5 @@ export const shows: Readonly<Record<string, Show>> = {
   consul,
   'ipvs-kills': ipvsKills,
   'ipvs-scale': ipvsScale,
+  'ipvs-ownership': ipvsOwnership,
 }
