@@ -1,0 +1,327 @@
+import { constants } from 'node:os'
+import { getSystemErrorMessage } from 'node:util'
+import { SystemCallError } from '../../kernel/ffi.ts'
+import type {
+  Ipvs,
+  IpvsCommand,
+  IpvsDaemon,
+  IpvsDestination,
+  IpvsDestinationSeen,
+  IpvsService,
+  IpvsServiceKey,
+  IpvsServiceSeen,
+  IpvsTimeouts,
+} from '../../kernel/netlink/ipvsEntries.ts'
+import type { Outcome, VirtualService } from '../plane.ts'
+import { destinationText, keyText } from './entries.ts'
+import { IpvsPlane } from './plane.ts'
+
+/** For tests: a table that behaves as the kernel's, and tables that refuse or count. test/conformance/ipvs.* tries the same on a kernel. */
+
+const { EEXIST, EINVAL, ENOENT, ERANGE, ESRCH } = constants.errno
+
+const nothing = {
+  connections: 0,
+  packetsIn: 0,
+  packetsOut: 0,
+  bytesIn: 0,
+  bytesOut: 0,
+  connectionRate: 0,
+  packetRateIn: 0,
+  packetRateOut: 0,
+  byteRateIn: 0,
+  byteRateOut: 0,
+}
+
+export const failure = (call: string, errno: number): SystemCallError =>
+  new SystemCallError(call, errno, getSystemErrorMessage(-errno))
+
+/** Refuses what net/netfilter/ipvs/ip_vs_ctl.c refuses; destinations are newest first. */
+export class MemoryIpvs implements Ipvs {
+  readonly #services = new Map<string, { service: IpvsService; destinations: IpvsDestination[] }>()
+  readonly #schedulers: ReadonlySet<string>
+  readonly #running: IpvsDaemon[] = []
+  #timeouts: IpvsTimeouts = { tcp: 900, tcpfin: 120, udp: 300 }
+
+  constructor(schedulers: readonly string[] = ['rr', 'wrr', 'sh']) {
+    this.#schedulers = new Set(schedulers)
+  }
+
+  info() {
+    return { version: '1.2.1', connectionTable: 4096 }
+  }
+
+  services(): IpvsServiceSeen[] {
+    return [...this.#services.values()].map(({ service }) => ({ ...service, statistics: nothing }))
+  }
+
+  service(key: IpvsServiceKey): IpvsServiceSeen | undefined {
+    const held = this.#services.get(keyText(key))
+    return held === undefined ? undefined : { ...held.service, statistics: nothing }
+  }
+
+  destinations(key: IpvsServiceKey): IpvsDestinationSeen[] {
+    return (this.#services.get(keyText(key))?.destinations ?? []).map((destination) => ({
+      ...destination,
+      activeConnections: 0,
+      inactiveConnections: 0,
+      persistentConnections: 0,
+      statistics: nothing,
+    }))
+  }
+
+  execute(commands: readonly IpvsCommand[]): (Error | null)[] {
+    return commands.map((command) => {
+      const errno = this.#do(command)
+      return errno === 0 ? null : failure(command.do, errno)
+    })
+  }
+
+  timeouts(): IpvsTimeouts {
+    return this.#timeouts
+  }
+
+  setTimeouts(timeouts: Partial<IpvsTimeouts>): void {
+    this.#timeouts = { ...this.#timeouts, ...timeouts }
+  }
+
+  daemons(): IpvsDaemon[] {
+    return [...this.#running]
+  }
+
+  startDaemon(daemon: IpvsDaemon): void {
+    if (this.#running.some(({ state }) => state === daemon.state)) throw failure('start-daemon', EEXIST)
+    this.#running.push(daemon)
+  }
+
+  stopDaemon(state: 'master' | 'backup'): void {
+    const index = this.#running.findIndex((daemon) => daemon.state === state)
+    if (index < 0) throw failure('stop-daemon', ESRCH)
+    this.#running.splice(index, 1)
+  }
+
+  close(): void {}
+
+  #do(command: IpvsCommand): number {
+    if (!('key' in command || 'service' in command)) {
+      if (command.do === 'flush') this.#services.clear()
+      return 0
+    }
+    if ('service' in command) return this.#frame(command.do === 'add-service', command.service)
+    const held = this.#services.get(keyText(command.key))
+    if (held === undefined) return ESRCH
+    if (command.do === 'delete-service') this.#services.delete(keyText(command.key))
+    if (!('destination' in command)) return 0
+    const { destination } = command
+    const text = destinationText('key' in destination ? destination.key : destination)
+    const index = held.destinations.findIndex(({ key }) => destinationText(key) === text)
+    if (!('key' in destination)) return index < 0 ? ENOENT : (held.destinations.splice(index, 1), 0)
+    if (destination.lowerThreshold > destination.upperThreshold) return ERANGE
+    if (command.do === 'set-destination') {
+      if (index < 0) return ENOENT
+      held.destinations[index] = destination
+      return 0
+    }
+    if (index >= 0) return EEXIST
+    held.destinations.unshift(destination)
+    return 0
+  }
+
+  #frame(add: boolean, service: IpvsService): number {
+    const text = keyText(service.key)
+    const held = this.#services.get(text)
+    if (add && held !== undefined) return EEXIST
+    if (!add && held === undefined) return ESRCH
+    if (!this.#schedulers.has(service.scheduler)) return ENOENT
+    if (service.key.family === 10 && (service.prefix < 1 || service.prefix > 128)) return EINVAL
+    // IP_VS_SVC_F_HASHED.
+    const made = { ...service, flags: service.flags | 0x02 }
+    this.#services.set(text, { service: made, destinations: held?.destinations ?? [] })
+    return 0
+  }
+}
+
+/** What any IPVS refuses with EINVAL: an IPv6 service without a netmask. */
+const refusable: IpvsCommand = {
+  do: 'add-service',
+  service: {
+    key: { family: 10, fwmark: 0x7fffffff },
+    scheduler: 'rr',
+    flags: 0,
+    timeout: 0,
+    prefix: 0,
+    engine: '',
+  },
+}
+
+interface Watched {
+  readonly ipvs: Ipvs
+  readonly commands: IpvsCommand[]
+  /** So many times something was executed. */
+  calls: number
+}
+
+/** A table that notes what is executed. @param refuse which commands, counted from 0, are refused instead */
+function watched(ipvs: Ipvs, refuse: (index: number) => boolean): Watched {
+  const seen: Watched = {
+    commands: [],
+    calls: 0,
+    ipvs: {
+      info: () => ipvs.info(),
+      services: () => ipvs.services(),
+      service: (key) => ipvs.service(key),
+      destinations: (key) => ipvs.destinations(key),
+      execute(commands) {
+        seen.calls++
+        return ipvs.execute(
+          commands.map((command) => (refuse(seen.commands.push(command) - 1) ? refusable : command)),
+        )
+      },
+      timeouts: () => ipvs.timeouts(),
+      setTimeouts: (timeouts) => ipvs.setTimeouts(timeouts),
+      daemons: () => ipvs.daemons(),
+      startDaemon: (daemon) => ipvs.startDaemon(daemon),
+      stopDaemon: (state) => ipvs.stopDaemon(state),
+      close: () => {},
+    },
+  }
+  return seen
+}
+
+/** A plane over a table, open, and without what it did to open in `commands`. */
+export async function openOver(
+  ipvs: Ipvs,
+  refuse: (index: number) => boolean = () => false,
+  notes: ReadonlyMap<string, string> = new Map(),
+): Promise<{ readonly plane: IpvsPlane; readonly commands: IpvsCommand[]; readonly calls: () => number }> {
+  let open = false
+  const seen = watched(ipvs, (index) => open && refuse(index))
+  const plane = new IpvsPlane({ ipvs: () => Promise.resolve(seen.ipvs), sysctl: false })
+  await plane.open({ has: (key) => notes.has(key), keys: () => notes.keys(), note: (key) => notes.get(key) })
+  open = true
+  seen.commands.length = 0
+  const before = seen.calls
+  return { plane, commands: seen.commands, calls: () => seen.calls - before }
+}
+
+export function virtualService(fields: Partial<VirtualService> = {}): VirtualService {
+  return {
+    id: 'web',
+    address: '10.9.0.1',
+    port: 80,
+    protocol: 'tcp',
+    fwmark: 0,
+    family: 4,
+    scheduler: 'rr',
+    flags: 0,
+    persistence: null,
+    proxyProtocol: false,
+    attach: null,
+    destinations: [],
+    ...fields,
+  }
+}
+
+export const destination = (
+  host: number,
+  fields: Partial<VirtualService['destinations'][number]> = {},
+): VirtualService['destinations'][number] => ({
+  id: `b${host}`,
+  address: `10.8.0.${host}`,
+  port: 80,
+  weight: 1,
+  maxWeight: 1,
+  forwarding: 'nat',
+  tunnel: null,
+  maxConnections: 0,
+  upperThreshold: 0,
+  lowerThreshold: 0,
+  ...fields,
+})
+
+/** All that a table holds as text, in an order of its own. */
+export const contents = (ipvs: Ipvs): string[] =>
+  ipvs
+    .services()
+    .map(({ flags, key, prefix, scheduler, timeout }) => {
+      const destinations = ipvs
+        .destinations(key)
+        .map(({ key: at, forwarding, weight, upperThreshold, lowerThreshold, tunnelType, tunnelPort }) =>
+          [
+            destinationText(at),
+            forwarding,
+            weight,
+            upperThreshold,
+            lowerThreshold,
+            tunnelType,
+            tunnelPort,
+          ].join(' '),
+        )
+      return [keyText(key), scheduler, flags, timeout, prefix, ...destinations.sort()].join(' | ')
+    })
+    .sort()
+
+/** What became of one batch of which one command was refused. */
+export interface Refusing {
+  readonly position: number
+  readonly outcomes: readonly Outcome[]
+  /** What the table held before, and then: for each change what it should hold where that is refused, or where it is done. */
+  readonly held: readonly string[]
+  readonly expected: readonly string[]
+}
+
+/**
+ * Applies one batch over and over, with the first, second ... command refused, until none is left to refuse.
+ *
+ * @param ipvs an empty table; left empty
+ */
+export async function refuseEverywhere(ipvs: Ipvs): Promise<Refusing[]> {
+  const changed = virtualService({
+    id: 'changed',
+    address: '10.9.0.2',
+    destinations: [destination(1), destination(2), destination(3)],
+  })
+  const going = virtualService({ id: 'going', address: '10.9.0.3', destinations: [destination(1)] })
+  const moving = virtualService({ id: 'moving', address: '10.9.0.4', destinations: [destination(4)] })
+  const changes = [
+    {
+      key: 'new',
+      before: null,
+      after: virtualService({ id: 'new', destinations: [destination(1), destination(2)] }),
+    },
+    {
+      key: 'changed',
+      before: changed,
+      after: {
+        ...changed,
+        scheduler: 'wrr' as const,
+        persistence: { timeout: 60, prefix: 24 },
+        destinations: [destination(1, { weight: 7 }), destination(2), destination(5)],
+      },
+    },
+    { key: 'going', before: going, after: null },
+    { key: 'moving', before: moving, after: { ...moving, port: 81, destinations: [destination(4)] } },
+  ]
+  const program = async (specs: readonly (VirtualService | null)[]): Promise<string[]> => {
+    ipvs.execute([{ do: 'flush' }])
+    const { plane } = await openOver(ipvs)
+    const made = specs.filter((spec) => spec !== null)
+    await plane.apply(made.map((after) => ({ key: after.id, before: null, after })))
+    return contents(ipvs)
+  }
+  const turns: Refusing[] = []
+  for (let position = 0; ; position++) {
+    await program(changes.map(({ before }) => before))
+    const { plane, commands } = await openOver(ipvs, (index) => index === position)
+    const outcomes = await plane.apply(changes)
+    const held = contents(ipvs)
+    const expected = await program(
+      changes.map(({ before, after }, index) => (outcomes[index]?.ok === true ? after : before)),
+    )
+    if (commands.length <= position) {
+      ipvs.execute([{ do: 'flush' }])
+      return turns
+    }
+    turns.push({ position, outcomes, held, expected })
+  }
+}
