@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { WireService } from '../../src/api/wire.ts'
 import type { Io } from '../../src/cli/command.ts'
+import { ipvsMissing } from '../../src/planes/ipvs/missing.ts'
 import { commands } from '../../src/cli/index.ts'
 import { listenForInterrupt } from '../../src/cli/interrupt.ts'
 import { runCommandLine } from '../../src/cli/run.ts'
@@ -124,6 +125,10 @@ it('serve prints exactly one line when it is ready', async () => {
   expect(await daemon.firstLine).toMatch(/^torb ready http:\/\/127\.0\.0\.1:\d+ plane=userspace$/)
 })
 
+// A machine with IPVS would start it.
+const noIpvs = await ipvsMissing()
+if (noIpvs === null) console.log('skipped: a kernel without IPVS is named, as this one has it')
+
 describe('serve says in one sentence why it does not start', () => {
   it.each([
     [['--lisen', ':1'], 64, 'unknown flag --lisen: did you mean --listen?'],
@@ -134,13 +139,20 @@ describe('serve says in one sentence why it does not start', () => {
     ],
     [['-store', 'x'], 64, 'no flag --store: Torb keeps its own store under --data'],
     [['--plane', 'ebfp'], 64, '--plane cannot be "ebfp": it takes one of auto, userspace, ipvs, ebpf, ovn'],
-    [['--plane', 'ipvs', '--data', '/tmp/torb-cli-none'], 1, 'the ipvs plane is not part of this version'],
+    [['--plane', 'ebpf', '--data', '/tmp/torb-cli-none'], 1, 'the ebpf plane is not part of this version'],
     [['--tcp-timeout', '0'], 64, '--tcp-timeout cannot be "0": it takes a whole number from 1'],
   ])('%j', async (args, code, sentence) => {
     const result = await start(['serve', ...args]).done
     expect([result.code, result.out]).toEqual([code, ''])
     expect(result.err).toContain(`torb serve: ${sentence}`)
     expect(result.err.trimEnd().split('\n')).toHaveLength(1)
+    await rm('/tmp/torb-cli-none', { recursive: true, force: true })
+  })
+
+  it.skipIf(noIpvs === null)('a kernel without IPVS', async () => {
+    const result = await start(['serve', '--plane', 'ipvs', '--data', '/tmp/torb-cli-none']).done
+    expect([result.code, result.out]).toEqual([1, ''])
+    expect(result.err).toBe(`torb serve: the ipvs plane cannot be had here: ${noIpvs}\n`)
     await rm('/tmp/torb-cli-none', { recursive: true, force: true })
   })
 

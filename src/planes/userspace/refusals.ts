@@ -47,7 +47,7 @@ const causes: Readonly<Record<string, (address: string) => string>> = {
   EACCES: () =>
     'ports below 1024 need a privilege; start torb with CAP_NET_BIND_SERVICE, or lower net.ipv4.ip_unprivileged_port_start, or take a higher port',
   EADDRNOTAVAIL: (address) =>
-    `no interface of this host has the address; add it (\`ip address add ${address}/${familyOf(address) === 6 ? 128 : 32} dev lo\`), or give the service one that it has`,
+    `no interface of this host has the address; let Torb add it (-vipi lo), add it yourself (\`ip address add ${address}/${familyOf(address) === 6 ? 128 : 32} dev lo\`), or give the service one that it has`,
   EMFILE: () => 'the process has no file descriptor left; raise its limit (ulimit -n, LimitNOFILE=)',
   ENFILE: () => 'the system has no file descriptor left; raise fs.file-max',
   EAFNOSUPPORT: () => 'this kernel has no such address family; enable IPv6, or give an IPv4 address',
