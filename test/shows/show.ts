@@ -3,6 +3,8 @@ export type Figures = Readonly<Record<string, string | number>>
 
 export interface Show {
   readonly about: string
+  /** Why it cannot be run here, with the cure; null where it can. Absent: it needs nothing. */
+  readonly missing?: () => string | null
   /** In full: what the issue asks for. Reduced: the same code, small enough for `npm test`. */
   run(size: 'full' | 'reduced'): Promise<Figures>
 }
