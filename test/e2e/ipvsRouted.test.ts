@@ -268,4 +268,8 @@ describe.skipIf(missing !== null)("real packets by the kernel's IPVS", () => {
     expect(await client.answering([id])).toEqual([other])
     await client.releaseAll()
   })
+
+  it('what Torb reads back is what it wrote: the audit has found no drift', async () => {
+    expect(await guest.printed('torb')).not.toContain('plane-drift')
+  })
 })
