@@ -76,7 +76,7 @@ const serviceOf = (family: 4 | 6): fc.Arbitrary<VirtualService> =>
     })
     .map(({ endpoint, ...rest }) => ({ ...rest, ...endpoint, proxyProtocol: false, attach: null }))
 
-export const anyService = fc.oneof(serviceOf(4), serviceOf(6))
+const anyService = fc.oneof(serviceOf(4), serviceOf(6))
 
 /** As the kernel shows it: flag HASHED is its own, and destinations are newest first. */
 const asKernel = (spec: VirtualService) => {

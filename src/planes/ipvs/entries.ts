@@ -30,11 +30,11 @@ const forwardingNumber = { nat: 0, tunnel: 2, dr: 3 } as const satisfies Record<
 /** IP_VS_CONN_F_LOCALNODE: kernels before 2.6.36 write it over what was asked where the backend is the director itself. */
 const localNode = 1
 
-export const familyNumber = (family: Family): AddressFamily => (family === 4 ? 2 : 10)
+const familyNumber = (family: Family): AddressFamily => (family === 4 ? 2 : 10)
 const familyOfNumber = (number: AddressFamily): Family => (number === 2 ? 4 : 6)
 const widest = (family: Family): number => (family === 4 ? 32 : 128)
 
-export const protocolOf = (number: number): Protocol | undefined =>
+const protocolOf = (number: number): Protocol | undefined =>
   (Object.keys(protocolNumber) as Protocol[]).find((name) => protocolNumber[name] === number)
 
 /** What names this endpoint in the kernel. @param family that of a mark; an address has its own */

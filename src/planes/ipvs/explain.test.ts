@@ -5,7 +5,8 @@ import { describe, expect, it } from 'vitest'
 import type { Explanation, VirtualService } from '../plane.ts'
 import { keyText, serviceKey } from './entries.ts'
 import { explain } from './explain.ts'
-import { destination, MemoryIpvs, openOver, virtualService } from './rig.ts'
+import { MemoryIpvs } from './memoryIpvs.ts'
+import { destination, openOver, virtualService } from './rig.ts'
 
 const flow = {
   protocol: 'tcp',

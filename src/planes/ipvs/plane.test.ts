@@ -1,16 +1,10 @@
+import { constants } from 'node:os'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { VirtualService } from '../plane.ts'
 import { IpvsPlane } from './plane.ts'
-import {
-  contents,
-  destination,
-  failure,
-  MemoryIpvs,
-  openOver,
-  refuseEverywhere,
-  virtualService,
-} from './rig.ts'
+import { failure, MemoryIpvs } from './memoryIpvs.ts'
+import { contents, destination, openOver, refuseEverywhere, virtualService } from './rig.ts'
 
 const web = virtualService({ destinations: [destination(1), destination(2)] })
 
@@ -127,6 +121,22 @@ describe('IpvsPlane', () => {
     expect([...(await observed(plane)).keys()]).toEqual(['web'])
     await plane.withdraw(['web'])
     expect(ipvs.services()).toEqual([])
+  })
+
+  it('goes on from what the kernel holds after it did not answer', async () => {
+    const ipvs = new MemoryIpvs()
+    const { plane } = await openOver(ipvs)
+    await plane.apply([{ key: 'web', before: null, after: web }])
+    const wished = { ...web, destinations: [destination(1, { weight: 9 }), destination(3)] }
+    const { execute } = ipvs
+    ipvs.execute = (commands) => {
+      execute.call(ipvs, commands.slice(0, 1))
+      throw failure('recv', constants.errno.EAGAIN)
+    }
+    await expect(plane.apply([{ key: 'web', before: web, after: wished }])).rejects.toThrow('recv')
+    ipvs.execute = execute
+    expect(await plane.apply([{ key: 'web', before: web, after: wished }])).toEqual([{ ok: true }])
+    expect((await observed(plane)).get('web')).toEqual(wished)
   })
 
   it('touches no stranger at its endpoint, not even for a moment', async () => {

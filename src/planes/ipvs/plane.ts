@@ -25,12 +25,12 @@ import type {
 import { ipvsCan } from './can.ts'
 import { carryOut, isGone, type Refused } from './carryOut.ts'
 import { toCounters } from './counters.ts'
-import { startDaemons } from './daemons.ts'
 import { endpointOfKey, fromEntries, keyText, serviceKey, serviceKeys } from './entries.ts'
 import { explain } from './explain.ts'
 import { planOf, repeated, type Plan } from './plan.ts'
 import { probe } from './probe.ts'
 import { asError, causeOf, changeRefused, errorName, unusable } from './refusals.ts'
+import { setTimeouts, startDaemons } from './settings.ts'
 import { readSysctls, writeSysctls } from './sysctls.ts'
 
 export interface IpvsOptions {
@@ -107,10 +107,11 @@ export class IpvsPlane implements Plane {
     }
   }
 
-  apply(changes: readonly Change<VirtualService, ServiceId>[]): Promise<readonly Outcome[]> {
+  // oxlint-disable-next-line require-await -- a kernel that does not answer is a rejection, by the seam
+  async apply(changes: readonly Change<VirtualService, ServiceId>[]): Promise<readonly Outcome[]> {
     const distinct = new Set(changes.map(({ key }) => key)).size === changes.length
     const batches = distinct ? [changes] : changes.map((change) => [change])
-    return Promise.resolve(batches.flatMap((batch) => this.#applyAll(batch)))
+    return batches.flatMap((batch) => this.#applyAll(batch))
   }
 
   async counters(
@@ -220,8 +221,7 @@ export class IpvsPlane implements Plane {
       return { ...change, before, plan: planOf(before, change.after) }
     })
     const fit = planned.filter(({ after }) => after === null || repeated(after) === null)
-    const plans = fit.map(({ plan }) => plan)
-    const results = new Map(carryOut(this.#ipvs, plans).map((refused, index) => [fit[index], refused]))
+    const results = new Map(this.#carryOut(fit).map((refused, index) => [fit[index], refused]))
     return planned.map((change): Outcome => {
       const refused = results.get(change)
       if (refused === undefined) return { ok: false, error: repeatedRefused(change) }
@@ -232,6 +232,19 @@ export class IpvsPlane implements Plane {
       if (refused.undoing !== null) this.#tookPart(change, refused)
       return { ok: false, error: changeRefused(change.after ?? change.before, change.key, refused) }
     })
+  }
+
+  #carryOut(changes: readonly Planned[]): (Refused | null)[] {
+    try {
+      return carryOut(
+        this.#ipvs,
+        changes.map(({ plan }) => plan),
+      )
+    } catch (error) {
+      // The kernel did not answer, and may have done a part.
+      for (const { key } of changes) if (this.#own.has(key)) this.#unsure.add(key)
+      throw error
+    }
   }
 
   #took({ key, after }: Planned): void {
@@ -313,21 +326,3 @@ const repeatedRefused = ({ key, after }: Planned): Refusal =>
     'refused',
     `service ${key}: two backends are at ${after === null ? '' : repeated(after)}, and IPVS keeps one for each address and port; remove one of them`,
   )
-
-/** Writes what is asked for and differs: they hold for all services of the kernel, also those of others. */
-function setTimeouts(ipvs: Ipvs, wanted: Partial<IpvsTimeouts>): void {
-  const held = ipvs.timeouts()
-  const names = (['tcp', 'tcpfin', 'udp'] as const).filter(
-    (name) => wanted[name] !== undefined && wanted[name] !== held[name],
-  )
-  if (names.length === 0) return
-  try {
-    ipvs.setTimeouts(Object.fromEntries(names.map((name) => [name, wanted[name]])))
-  } catch (error) {
-    throw new Refusal(
-      'refused',
-      `the time-outs of IPVS cannot be set (${errorName(asError(error))}): give ${names.join(', ')} as seconds from 1 to 2147483`,
-      { cause: error },
-    )
-  }
-}

@@ -5,7 +5,8 @@ import type { Destination, VirtualService } from '../plane.ts'
 import { toDestination, toService } from './entries.ts'
 import { ipvsMissing } from './missing.ts'
 import { causeOf, changeRefused, daemonRefused } from './refusals.ts'
-import { destination, failure, MemoryIpvs, virtualService } from './rig.ts'
+import { failure, MemoryIpvs } from './memoryIpvs.ts'
+import { destination, virtualService } from './rig.ts'
 
 const { errno } = constants
 

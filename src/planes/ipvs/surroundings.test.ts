@@ -5,10 +5,11 @@ import { describe, expect, it } from 'vitest'
 import { unsupported } from '../can.ts'
 import { ipvsCan } from './can.ts'
 import { toCounters } from './counters.ts'
-import { startDaemons } from './daemons.ts'
+import { startDaemons } from './settings.ts'
 import { toDestination, toService } from './entries.ts'
 import { probe } from './probe.ts'
-import { destination, MemoryIpvs, virtualService } from './rig.ts'
+import { MemoryIpvs } from './memoryIpvs.ts'
+import { destination, virtualService } from './rig.ts'
 import { readSysctls, writeSysctls } from './sysctls.ts'
 
 describe('sysctls', () => {

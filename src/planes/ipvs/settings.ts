@@ -1,5 +1,6 @@
-import type { Ipvs, IpvsDaemon } from '../../kernel/netlink/ipvsEntries.ts'
-import { asError, daemonRefused } from './refusals.ts'
+import type { Ipvs, IpvsDaemon, IpvsTimeouts } from '../../kernel/netlink/ipvsEntries.ts'
+import { Refusal } from '../../model/refusal.ts'
+import { asError, daemonRefused, errorName } from './refusals.ts'
 
 /**
  * Starts the connection-sync daemons that do not run as they were asked for; others are left alone.
@@ -32,4 +33,22 @@ function runsAs(held: IpvsDaemon, wanted: IpvsDaemon): boolean {
     (port === 0 || held.port === port) &&
     (ttl === 0 || held.ttl === ttl)
   )
+}
+
+/** Writes what is asked for and differs: they hold for all services of the kernel, also those of others. */
+export function setTimeouts(ipvs: Ipvs, wanted: Partial<IpvsTimeouts>): void {
+  const held = ipvs.timeouts()
+  const names = (['tcp', 'tcpfin', 'udp'] as const).filter(
+    (name) => wanted[name] !== undefined && wanted[name] !== held[name],
+  )
+  if (names.length === 0) return
+  try {
+    ipvs.setTimeouts(Object.fromEntries(names.map((name) => [name, wanted[name]])))
+  } catch (error) {
+    throw new Refusal(
+      'refused',
+      `the time-outs of IPVS cannot be set (${errorName(asError(error))}): give ${names.join(', ')} as seconds from 1 to 2147483`,
+      { cause: error },
+    )
+  }
 }
