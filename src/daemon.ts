@@ -3,6 +3,8 @@ import { readFileSync } from 'node:fs'
 import { homedir, hostname } from 'node:os'
 import { resolve } from 'node:path'
 import type { Logger } from 'pino'
+import { Addresses } from './announce/address/addresses.ts'
+import { withAddresses } from './announce/address/plane.ts'
 import type { Announcer } from './announce/announcer.ts'
 import { startConsul } from './announce/consul/consul.ts'
 import { listenPlace } from './api/endpoint.ts'
@@ -21,6 +23,7 @@ import { withoutUndefined } from './model/pulse.ts'
 import { choosePlanes } from './planes/choose.ts'
 import type { ConfigFileResult } from './sources/file/file.ts'
 import { openStore } from './store/sqlite.ts'
+import type { Store } from './store/store.ts'
 
 export const version = (
   JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }
@@ -57,9 +60,20 @@ export async function startDaemon(
     ended.defer(() => store.close())
     const network = defaultInterface(options.interface)
     const used = planesInLedger(await store.load(bucket.ledger))
-    const planes = await choosePlanes(options, used, log)
+    const addresses = await openAddresses(options.vip_interface ?? null, store, log)
+    ended.defer(() => addresses?.close())
+    const planes = new Map(
+      [...(await choosePlanes(options, used, log))].map(([name, plane]) => [
+        name,
+        addresses === null ? plane : withAddresses(plane, addresses),
+      ]),
+    )
     const [defaultPlane] = planes.keys()
     if (defaultPlane === undefined) throw new Error('no data plane is open')
+
+    // A virtual address that Torb added is no address of the interface's own.
+    const defaultHost = (): string | null =>
+      network === null ? null : firstAddress(network, (address) => addresses?.isOwn(address) ?? false)
 
     const events = new EventLog()
     // Where the API is going to listen: stored backends are applied before it does.
@@ -79,7 +93,7 @@ export async function startDaemon(
       now: Date.now,
       log,
       resolve: async (name) => (await lookup(name)).address,
-      defaultHost: () => (network === null ? null : firstAddress(network)),
+      defaultHost,
       isOwnListener: (address, port) => isOwnListener([api ?? place], address, port),
     })
     ended.defer(() => control.close())
@@ -94,11 +108,12 @@ export async function startDaemon(
     })
     ended.defer(() => api?.close())
     await takeOver(control, flags.config, file)
+    await addresses?.settle()
     if (options.consul !== undefined) {
       const consul = startConsul(control, {
         url: options.consul,
         token: process.env['CONSUL_HTTP_TOKEN'],
-        self: reached(api, network),
+        self: reached(api, defaultHost),
         // The same after a restart, another one for each Torb of an agent.
         instance: `${hostname()} ${data}`,
         log,
@@ -135,10 +150,20 @@ export async function startDaemon(
   }
 }
 
+/** The addresses that virtual services bring along; null: none are wanted and no earlier run has left any. */
+async function openAddresses(
+  interfaceName: string | null,
+  store: Store,
+  log: Logger,
+): Promise<Addresses | null> {
+  if (interfaceName === null && (await store.load('address')).length === 0) return null
+  return await Addresses.open({ interface: interfaceName, store, log })
+}
+
 /** Where others reach the API; an API on all addresses by the default one. null: the interface has none. */
-function reached({ address, port }: Listener, network: string | null): Listener | null {
+function reached({ address, port }: Listener, defaultHost: () => string | null): Listener | null {
   if (!isUnspecified(address)) return { address, port }
-  const shown = network === null ? null : firstAddress(network)
+  const shown = defaultHost()
   return shown === null ? null : { address: shown, port }
 }
 

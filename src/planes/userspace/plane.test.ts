@@ -50,7 +50,7 @@ describe('apply', () => {
     // 192.0.2.0/24 is for documentation (RFC 5737): no host has it.
     await expect(rig.service([], { address: '192.0.2.9', port: 8080 })).rejects.toThrow(
       'service web: cannot listen on tcp 192.0.2.9:8080 (EADDRNOTAVAIL): no interface of this host has the address; ' +
-        'add it yourself (`ip address add 192.0.2.9/32 dev lo`), or give the service one that it has',
+        'let Torb add it (-vipi lo), add it yourself (`ip address add 192.0.2.9/32 dev lo`), or give the service one that it has',
     )
     expect(await observed(rig)).toEqual([])
   })
