@@ -1,6 +1,7 @@
 import { constants } from 'node:os'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import type { IpvsCommand } from '../../kernel/netlink/ipvsEntries.ts'
 import type { VirtualService } from '../plane.ts'
 import { IpvsPlane } from './plane.ts'
 import { failure, MemoryIpvs } from './memoryIpvs.ts'
@@ -32,6 +33,17 @@ const anyState = fc.option(
       }),
     ),
 )
+
+/** Does the first of the commands and then does not answer. */
+class BreakingIpvs extends MemoryIpvs {
+  breaks = false
+
+  override execute(commands: readonly IpvsCommand[]): (Error | null)[] {
+    if (!this.breaks) return super.execute(commands)
+    super.execute(commands.slice(0, 1))
+    throw failure('recv', constants.errno.EAGAIN)
+  }
+}
 
 describe('IpvsPlane', () => {
   it('leads from any state to any other with what differs, and reads it back', async () => {
@@ -124,17 +136,13 @@ describe('IpvsPlane', () => {
   })
 
   it('goes on from what the kernel holds after it did not answer', async () => {
-    const ipvs = new MemoryIpvs()
+    const ipvs = new BreakingIpvs()
     const { plane } = await openOver(ipvs)
     await plane.apply([{ key: 'web', before: null, after: web }])
     const wished = { ...web, destinations: [destination(1, { weight: 9 }), destination(3)] }
-    const { execute } = ipvs
-    ipvs.execute = (commands) => {
-      execute.call(ipvs, commands.slice(0, 1))
-      throw failure('recv', constants.errno.EAGAIN)
-    }
+    ipvs.breaks = true
     await expect(plane.apply([{ key: 'web', before: web, after: wished }])).rejects.toThrow('recv')
-    ipvs.execute = execute
+    ipvs.breaks = false
     expect(await plane.apply([{ key: 'web', before: web, after: wished }])).toEqual([{ ok: true }])
     expect((await observed(plane)).get('web')).toEqual(wished)
   })
