@@ -1,4 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { mkdtempDisposableSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Network, namespacesMissing } from '../../lab/namespaces.ts'
 import { Addresses } from '../../src/announce/address/addresses.ts'
@@ -217,5 +220,24 @@ describe.skipIf(missing !== null)(`-vipi${missing === null ? '' : ` (skipped: ${
     expect(await actor.firstAddress('six', ['2001:db8:9::3'])).toBe('2001:db8::5')
     await control.deleteService('a', 'rest')
     await end()
+  })
+
+  it('torb serve puts it where the listener then is, keeps it over a kill, and takes it off without the flag', async () => {
+    using data = mkdtempDisposableSync(join(tmpdir(), 'torb-vipi-'))
+    const torb = await network.hub.actor<AddressActor>(new URL('addresses.actor.ts', import.meta.url))
+    await torb.serve(data.path, ['-vipi', 'eth0'])
+    const service = { host: '10.9.0.20', port: 80, method: 'rr' }
+    expect((await torb.api('PUT', '/service/web', service)).status).toBe(200)
+    expect(await present('eth0')).toEqual(['10.1.0.1/24', '10.9.0.20/32'])
+    await torb.end('SIGKILL')
+    expect(await present('eth0')).toEqual(['10.1.0.1/24', '10.9.0.20/32'])
+    await torb.serve(data.path, ['-vipi', 'eth0'])
+    expect((await torb.api('PUT', '/service/more', { ...service, port: 81 })).status).toBe(200)
+    expect((await torb.api('DELETE', '/service/web')).status).toBe(200)
+    expect(await present('eth0')).toEqual(['10.1.0.1/24', '10.9.0.20/32'])
+    await torb.end('SIGTERM')
+    await torb.serve(data.path, [])
+    expect(await present('eth0')).toEqual(['10.1.0.1/24'])
+    await torb.end('SIGTERM')
   })
 })
