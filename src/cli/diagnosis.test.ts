@@ -1,16 +1,24 @@
 import { describe, expect, it } from 'vitest'
 import { diagnose } from './diagnosis.ts'
-import { parseOpenFiles, parsePorts, readFacts, type Facts } from './doctorFacts.ts'
+import { ipvsModules, parseOpenFiles, parsePorts, readFacts, type Facts } from './doctorFacts.ts'
 
 const best: Facts = {
   platform: 'linux',
   nodeVersion: '26.10.0',
   kernel: '6.12.0-amd64',
   openFiles: { soft: 1_048_576, hard: 1_048_576 },
-  isRoot: true,
+  uid: 0,
   capabilities: 0x1ff_ffff_ffffn,
   seccomp: false,
   ipvs: 'loaded',
+  schedulers: { rr: 'loaded', wrr: 'available' },
+  planes: [
+    { name: 'ipvs', missing: null },
+    { name: 'userspace', missing: null },
+  ],
+  forwarding: { ipv4: true, ipv6: true },
+  conntrack: { count: 10, max: 65_536 },
+  ioUring: 'EFAULT',
   ioUringDisabled: 0,
   unprivilegedBpfDisabled: 2,
   bpfJit: 1,
@@ -37,13 +45,8 @@ describe('each lack has its cure', () => {
       'note',
       /about 9950 proxied TCP connections/,
     ],
-    [
-      { isRoot: false, capabilities: 0n },
-      'low ports',
-      'note',
-      /a port of 1024 or above.*CAP_NET_BIND_SERVICE/,
-    ],
-    [{ isRoot: false, capabilities: 1n << 10n }, 'low ports', 'ok', /every port/],
+    [{ uid: 1000, capabilities: 0n }, 'low ports', 'note', /a port of 1024 or above.*CAP_NET_BIND_SERVICE/],
+    [{ uid: 1000, capabilities: 1n << 10n }, 'low ports', 'ok', /every port/],
     [
       { localPorts: { first: 50_000, last: 50_099 } },
       'local ports',
@@ -56,10 +59,41 @@ describe('each lack has its cure', () => {
     [{ capabilities: 0n }, 'ebpf', 'note', /CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON are missing/],
     [{ kernel: '6.1.0-18-amd64' }, 'ebpf', 'note', /tcx needs kernel 6.6/],
     [{ kernel: '5.10.0' }, 'io_uring', 'note', /needs kernel 6.1/],
+    [{ capabilities: 1n << 12n, uid: 7 }, 'privileges', 'ok', /user 7, .*: CAP_NET_ADMIN /],
+    [{ capabilities: 0n, uid: 7 }, 'privileges', 'ok', /no capability/],
+    [
+      {
+        planes: [
+          { name: 'ipvs', missing: 'no ip_vs here' },
+          { name: 'userspace', missing: null },
+        ],
+      },
+      'plane',
+      'ok',
+      /takes userspace; not ipvs: no ip_vs here/,
+    ],
+    [
+      { schedulers: { rr: 'loaded', twos: 'absent' } },
+      'ipvs',
+      'ok',
+      /schedulers: rr; not of this kernel: twos/,
+    ],
+    [{ schedulers: null }, 'ipvs', 'ok', /load when they are asked for/],
+    [
+      { forwarding: { ipv4: false, ipv6: false } },
+      'forwarding',
+      'note',
+      /off.*net\.ipv4\.ip_forward=1 net\.ipv6\.conf\.all\.forwarding=1/,
+    ],
+    [{ conntrack: { count: 60_000, max: 65_536 } }, 'conntrack', 'note', /60000 of 65536.*nf_conntrack_max/],
+    [{ conntrack: null }, 'conntrack', 'ok', /not loaded/],
+    [{ ioUring: 'ENOSYS' }, 'io_uring', 'note', /CONFIG_IO_URING/],
+    [{ ioUring: 'EPERM', seccomp: true }, 'io_uring', 'note', /EPERM.*seccomp/],
+    [{ ioUring: 'EACCES' }, 'io_uring', 'note', /security module/],
     [{ ioUringDisabled: 2 }, 'io_uring', 'note', /switched off.*io_uring_disabled=0/],
-    [{ ioUringDisabled: 1, capabilities: 0n }, 'io_uring', 'note', /io_uring_group/],
+    [{ ioUringDisabled: 1, ioUring: 'EPERM', capabilities: 0n }, 'io_uring', 'note', /io_uring_group/],
     [{ ioUringDisabled: 1 }, 'io_uring', 'ok', /allows it/],
-    [{ seccomp: true }, 'io_uring', 'ok', /seccomp filter may still forbid/],
+    [{ seccomp: true }, 'io_uring', 'ok', /allows it/],
   ]
   it.each(cases)('%o', (facts, subject, level, text) => {
     const finding = diagnose({ ...best, ...facts }).find((found) => found.subject === subject)
@@ -75,7 +109,13 @@ it('says nothing of what other systems do not have', () => {
     platform: 'darwin',
     openFiles: null,
     capabilities: null,
+    uid: null,
     ipvs: 'absent',
+    schedulers: null,
+    planes: [],
+    forwarding: null,
+    conntrack: null,
+    ioUring: null,
     ioUringDisabled: null,
     firstUnprivilegedPort: null,
     localPorts: null,
@@ -103,8 +143,35 @@ it('reads what the kernel writes', () => {
   expect(parsePorts('')).toBeNull()
 })
 
-it('reads this machine', () => {
-  const facts = readFacts()
+it('finds IPVS and its schedulers in the lists of modules', () => {
+  const nothing = { hasTable: false, loaded: '', loadable: '', builtIn: '' }
+  const loadable = [
+    'kernel/net/netfilter/ipvs/ip_vs.ko.xz: kernel/net/netfilter/nf_conntrack.ko.xz kernel/lib/libcrc32c.ko.xz',
+    'kernel/net/netfilter/ipvs/ip_vs_rr.ko.xz: kernel/net/netfilter/ipvs/ip_vs.ko.xz',
+    'kernel/net/netfilter/ipvs/ip_vs_wrr.ko.xz: kernel/net/netfilter/ipvs/ip_vs.ko.xz',
+    '',
+  ].join('\n')
+  expect(ipvsModules(nothing)).toEqual({ ipvs: 'absent', schedulers: null })
+  expect(ipvsModules({ ...nothing, loadable })).toMatchObject({
+    ipvs: 'available',
+    schedulers: { rr: 'available', wrr: 'available', twos: 'absent' },
+  })
+  const loaded = 'ip_vs_rr 12288 1 - Live 0x0\nip_vs 200704 3 ip_vs_rr, Live 0x0\n'
+  expect(ipvsModules({ hasTable: true, loaded, loadable, builtIn: '' })).toMatchObject({
+    ipvs: 'loaded',
+    schedulers: { rr: 'loaded', wrr: 'available' },
+  })
+  const builtIn = 'kernel/net/netfilter/ipvs/ip_vs.ko\nkernel/net/netfilter/ipvs/ip_vs_sh.ko\n'
+  expect(ipvsModules({ ...nothing, hasTable: true, builtIn })).toMatchObject({
+    ipvs: 'loaded',
+    schedulers: { sh: 'loaded', rr: 'absent' },
+  })
+  // A container sees the table of its namespace, not the modules of the host.
+  expect(ipvsModules({ ...nothing, hasTable: true })).toEqual({ ipvs: 'loaded', schedulers: null })
+})
+
+it('reads this machine', async () => {
+  const facts = await readFacts()
   expect(facts.platform).toBe(process.platform)
   expect(diagnose(facts).length).toBeGreaterThan(0)
 })

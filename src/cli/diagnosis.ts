@@ -1,4 +1,4 @@
-import type { Facts } from './doctorFacts.ts'
+import type { Facts, ModuleState } from './doctorFacts.ts'
 
 export interface Finding {
   /** problem: Torb will not do its work. note: something better is possible. */
@@ -12,6 +12,14 @@ export interface Finding {
 /** Bits of linux/capability.h. */
 const capability = { netBindService: 10n, netAdmin: 12n, sysAdmin: 21n, perfmon: 38n, bpf: 39n } as const
 
+const capabilityNames: Readonly<Record<keyof typeof capability, string>> = {
+  netBindService: 'CAP_NET_BIND_SERVICE',
+  netAdmin: 'CAP_NET_ADMIN',
+  sysAdmin: 'CAP_SYS_ADMIN',
+  perfmon: 'CAP_PERFMON',
+  bpf: 'CAP_BPF',
+}
+
 /** Descriptors of the daemon itself: store, log, event loop, the API's listener and a few of its clients. */
 const ownDescriptors = 100
 
@@ -19,10 +27,14 @@ const ownDescriptors = 100
 export function diagnose(facts: Facts): Finding[] {
   return [
     nodeFinding(facts),
+    privilegeFinding(facts),
     descriptorFinding(facts),
     portFinding(facts),
     localPortFinding(facts),
+    planeFinding(facts),
     ipvsFinding(facts),
+    forwardingFinding(facts),
+    conntrackFinding(facts),
     bpfFinding(facts),
     ioUringFinding(facts),
   ].filter((finding) => finding !== null)
@@ -38,6 +50,17 @@ function nodeFinding({ nodeVersion, platform }: Facts): Finding {
   )
 }
 
+function privilegeFinding({ uid, capabilities }: Facts): Finding | null {
+  if (uid === null || capabilities === null) return null
+  const held = (Object.keys(capability) as (keyof typeof capability)[])
+    .filter((name) => has(capabilities, capability[name]))
+    .map((name) => capabilityNames[name])
+  return ok(
+    'privileges',
+    `user ${uid}${uid === 0 ? ' (root)' : ''}, of what planes may want: ${held.join(', ') || 'no capability'}`,
+  )
+}
+
 function descriptorFinding({ openFiles }: Facts): Finding | null {
   if (openFiles === null) return null
   const { soft, hard } = openFiles
@@ -50,9 +73,9 @@ function descriptorFinding({ openFiles }: Facts): Finding | null {
   return soft < 65_536 ? note('descriptors', fact, cure) : ok('descriptors', fact)
 }
 
-function portFinding({ firstUnprivilegedPort: first, capabilities, isRoot }: Facts): Finding | null {
+function portFinding({ firstUnprivilegedPort: first, capabilities }: Facts): Finding | null {
   if (first === null) return null
-  if (first === 0 || isRoot || has(capabilities, capability.netBindService))
+  if (first === 0 || has(capabilities, capability.netBindService))
     return ok('low ports', 'services may use every port')
   return note(
     'low ports',
@@ -69,24 +92,70 @@ function localPortFinding({ localPorts }: Facts): Finding | null {
   return note('local ports', fact, 'widen sysctl net.ipv4.ip_local_port_range')
 }
 
-function ipvsFinding({ ipvs, capabilities, platform }: Facts): Finding | null {
+/** The best plane that can be had is the one that --plane auto takes. */
+function planeFinding({ planes }: Facts): Finding | null {
+  const taken = planes.findIndex(({ missing }) => missing === null)
+  const plane = planes[taken]
+  if (plane === undefined) return null
+  const passedOver = planes.slice(0, taken).map(({ name, missing }) => `; not ${name}: ${missing ?? ''}`)
+  return ok('plane', `"torb serve" takes ${plane.name}${passedOver.join('')}`)
+}
+
+function ipvsFinding({ ipvs, schedulers, capabilities, platform }: Facts): Finding | null {
   if (platform !== 'linux') return null
   const may = has(capabilities, capability.netAdmin)
   const right = may ? 'CAP_NET_ADMIN is there' : 'CAP_NET_ADMIN is missing'
-  if (ipvs === 'loaded' && may) return ok('ipvs', `ip_vs is loaded, ${right}`)
   if (ipvs === 'absent') {
     return note(
       'ipvs',
       `this kernel has no ip_vs module, ${right}`,
-      'install the kernel with its modules, or use the userspace plane',
+      'install the kernel with its modules (in a container: load ip_vs on the host), or use the userspace plane',
     )
   }
+  const fact = `ip_vs is ${ipvs === 'loaded' ? 'loaded' : 'there but not loaded'}, ${right}${schedulerText(schedulers)}`
+  if (ipvs === 'loaded' && may) return ok('ipvs', fact)
   const load = ipvs === 'available' ? 'load it with "modprobe ip_vs"' : ''
   const start = may ? '' : 'start Torb as root or with CAP_NET_ADMIN'
+  return note('ipvs', fact, [load, start].filter(Boolean).join('; '))
+}
+
+function schedulerText(schedulers: Facts['schedulers']): string {
+  if (schedulers === null) return ', schedulers load when they are asked for'
+  const inState = (...states: ModuleState[]): string =>
+    Object.keys(schedulers)
+      .filter((name) => states.includes(schedulers[name] ?? 'absent'))
+      .join(' ')
+  const absent = inState('absent')
+  return `, schedulers: ${inState('loaded', 'available') || 'none'}${absent === '' ? '' : `; not of this kernel: ${absent}`}`
+}
+
+function forwardingFinding({ forwarding, ipvs }: Facts): Finding | null {
+  // The userspace plane ends connections and begins new ones: nothing is forwarded.
+  if (forwarding === null || ipvs === 'absent') return null
+  const { ipv4, ipv6 } = forwarding
+  const fact = `IPv4 ${ipv4 ? 'on' : 'off'}, IPv6 ${ipv6 ? 'on' : 'off'}`
+  if (ipv4 && ipv6) return ok('forwarding', fact)
+  const settings = [
+    ...(ipv4 ? [] : ['net.ipv4.ip_forward=1']),
+    ...(ipv6 ? [] : ['net.ipv6.conf.all.forwarding=1']),
+  ].join(' ')
   return note(
-    'ipvs',
-    `ip_vs is ${ipvs === 'loaded' ? 'loaded' : 'there but not loaded'}, ${right}`,
-    [load, start].filter(Boolean).join('; '),
+    'forwarding',
+    fact,
+    `"nat" of the ipvs plane needs it for clients elsewhere: "sysctl -w ${settings}"`,
+  )
+}
+
+function conntrackFinding({ conntrack, platform }: Facts): Finding | null {
+  if (platform !== 'linux') return null
+  if (conntrack === null) return ok('conntrack', 'nf_conntrack is not loaded: no table of it can be full')
+  const { count, max } = conntrack
+  const fact = `${count} of ${max} connections in the table of nf_conntrack`
+  if (count < 0.8 * max) return ok('conntrack', fact)
+  return note(
+    'conntrack',
+    fact,
+    'packets are dropped when it is full: raise sysctl net.netfilter.nf_conntrack_max',
   )
 }
 
@@ -110,30 +179,38 @@ function bpfFinding({
   return may ? ok('ebpf', fact) : note('ebpf', fact, 'start Torb as root or with these capabilities')
 }
 
-function ioUringFinding({ platform, kernel, ioUringDisabled, capabilities, seccomp }: Facts): Finding | null {
+function ioUringFinding({
+  platform,
+  kernel,
+  ioUring,
+  ioUringDisabled,
+  capabilities,
+  seccomp,
+}: Facts): Finding | null {
   if (platform !== 'linux') return null
-  const filter = seccomp ? '; a seccomp filter may still forbid it (containers)' : ''
-  if (!atLeast(kernel, 6, 1))
-    return note(
-      'io_uring',
-      `kernel ${kernel}`,
-      'the ring needs kernel 6.1 or newer; node:net is used instead',
-    )
-  if (ioUringDisabled === 2) {
-    return note(
-      'io_uring',
-      'switched off for everybody',
-      'set sysctl kernel.io_uring_disabled=0; node:net is used instead',
-    )
+  const instead = '; node:net is used instead'
+  if (!atLeast(kernel, 6, 1)) {
+    return note('io_uring', `kernel ${kernel}`, `the ring needs kernel 6.1 or newer${instead}`)
   }
-  if (ioUringDisabled === 1 && !has(capabilities, capability.sysAdmin)) {
+  if (ioUringDisabled === 2) {
+    return note('io_uring', 'switched off for everybody', `set sysctl kernel.io_uring_disabled=0${instead}`)
+  }
+  if (ioUringDisabled === 1 && ioUring === 'EPERM' && !has(capabilities, capability.sysAdmin)) {
     return note(
       'io_uring',
       'allowed only to the group of sysctl kernel.io_uring_group',
-      'join that group, or set sysctl kernel.io_uring_disabled=0; node:net is used instead',
+      `join that group, or set sysctl kernel.io_uring_disabled=0${instead}`,
     )
   }
-  return ok('io_uring', `the kernel allows it${filter}`)
+  if (ioUring === 'EFAULT') return ok('io_uring', 'the kernel allows it')
+  if (ioUring === 'ENOSYS') {
+    return note('io_uring', 'this kernel has none', `take one with CONFIG_IO_URING${instead}`)
+  }
+  return note(
+    'io_uring',
+    `io_uring_setup(2) is refused (${ioUring})`,
+    `${seccomp ? 'a seccomp filter forbids it, as in containers: allow it there' : 'a security module forbids it: allow it there'}${instead}`,
+  )
 }
 
 function has(capabilities: bigint | null, bit: bigint): boolean {

@@ -10,7 +10,7 @@ export const doctor = defineCommand({
   page: {
     synopsis: ['torb doctor [--json]'],
     description: [
-      'Says what Torb can do on this machine as this user: runtime, open files and how many connections they allow, low ports, and what the data planes in the kernel would need (IPVS, eBPF) and the fast path of the userspace plane (io_uring). Each line is a fact; where something is missing the cure follows.',
+      'Says what Torb can do on this machine as this user: runtime, privileges, open files and how many connections they allow, low ports, the plane that "torb serve" would take and why no better one, what the data planes in the kernel need (IPVS with its schedulers, forwarding, eBPF) and the fast path of the userspace plane (io_uring). Each line is a fact; where something is missing the cure follows.',
       '"note" means that Torb works and something better is possible, "problem" that it will not do its work. The open files are those of this shell: a service manager sets its own.',
     ],
     examples: [['torb doctor', 'as the user who will run "torb serve"']],
@@ -22,15 +22,15 @@ export const doctor = defineCommand({
     files: [
       ['/proc/self/limits, /proc/self/status', 'limits and capabilities'],
       ['/proc/sys/kernel, /proc/sys/net', 'what the kernel allows'],
-      ['/proc/net/ip_vs, /lib/modules', 'whether there is IPVS'],
+      ['/proc/net/ip_vs, /proc/modules, /lib/modules', 'whether there is IPVS, and which schedulers'],
     ],
-    see: ['torb serve'],
+    see: ['torb serve', 'torb planes'],
   },
   flags: { json: { kind: 'boolean', about: 'prints facts and findings as JSON', default: false } },
   operands: { min: 0, max: 0, name: '' },
 
   async run({ flags, io }) {
-    const facts = readFacts()
+    const facts = await readFacts()
     const findings = diagnose(facts)
     if (flags.json) {
       const { capabilities, ...rest } = facts

@@ -1,5 +1,11 @@
-import { readFileSync, readdirSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { release } from 'node:os'
+import { askForRing } from '../kernel/ioUring.ts'
+import { schedulerNames } from '../model/names.ts'
+import { surveyPlanes } from '../planes/choose.ts'
+
+/** Of the kernel's IPVS or one of its modules. available: loads when it is asked for. */
+export type ModuleState = 'loaded' | 'available' | 'absent'
 
 /** What there is to know of this machine; null where the kernel does not say. */
 export interface Facts {
@@ -7,11 +13,20 @@ export interface Facts {
   readonly nodeVersion: string
   readonly kernel: string
   readonly openFiles: { readonly soft: number; readonly hard: number } | null
-  readonly isRoot: boolean
+  readonly uid: number | null
   /** Bits of linux/capability.h. */
   readonly capabilities: bigint | null
   readonly seccomp: boolean
-  readonly ipvs: 'loaded' | 'available' | 'absent'
+  readonly ipvs: ModuleState
+  /** The schedulers of IPVS; null where the modules of this kernel are not to be seen, as in a container. */
+  readonly schedulers: Readonly<Record<string, ModuleState>> | null
+  /** What `--plane auto` goes by: the best first, and why not; null where it can be had. */
+  readonly planes: readonly { readonly name: string; readonly missing: string | null }[]
+  readonly forwarding: { readonly ipv4: boolean; readonly ipv6: boolean } | null
+  /** Entries of the kernel's table of connections; null where nf_conntrack is not loaded. */
+  readonly conntrack: { readonly count: number; readonly max: number } | null
+  /** What io_uring_setup answers where no ring is wanted: EFAULT where there is io_uring. */
+  readonly ioUring: string | null
   /** /proc/sys/kernel/io_uring_disabled: 0 anybody, 1 a group or CAP_SYS_ADMIN, 2 nobody. */
   readonly ioUringDisabled: number | null
   readonly unprivilegedBpfDisabled: number | null
@@ -20,8 +35,9 @@ export interface Facts {
   readonly localPorts: { readonly first: number; readonly last: number } | null
 }
 
-export function readFacts(): Facts {
+export async function readFacts(): Promise<Facts> {
   const kernel = release()
+  const linux = process.platform === 'linux'
   const status = readText('/proc/self/status')
   const capabilities = /^CapEff:\s*([0-9a-f]+)/m.exec(status)?.[1]
   return {
@@ -29,10 +45,22 @@ export function readFacts(): Facts {
     nodeVersion: process.versions.node,
     kernel,
     openFiles: parseOpenFiles(readText('/proc/self/limits')),
-    isRoot: process.getuid?.() === 0,
+    uid: process.getuid?.() ?? null,
     capabilities: capabilities === undefined ? null : BigInt(`0x${capabilities}`),
     seccomp: /^Seccomp:\s*[12]/m.test(status),
-    ipvs: ipvsState(kernel),
+    ...ipvsModules({
+      hasTable: readText('/proc/net/ip_vs') !== '',
+      loaded: readText('/proc/modules'),
+      loadable: readText(`/lib/modules/${kernel}/modules.dep`),
+      builtIn: readText(`/lib/modules/${kernel}/modules.builtin`),
+    }),
+    planes: await surveyPlanes(),
+    forwarding: parseForwarding(sysctl('net/ipv4/ip_forward'), sysctl('net/ipv6/conf/all/forwarding')),
+    conntrack: parseConntrack(
+      sysctl('net/netfilter/nf_conntrack_count'),
+      sysctl('net/netfilter/nf_conntrack_max'),
+    ),
+    ioUring: linux ? await askForRing() : null,
     ioUringDisabled: sysctl('kernel/io_uring_disabled'),
     unprivilegedBpfDisabled: sysctl('kernel/unprivileged_bpf_disabled'),
     bpfJit: sysctl('net/core/bpf_jit_enable'),
@@ -54,14 +82,42 @@ export function parsePorts(range: string): Facts['localPorts'] {
   return first === undefined ? null : { first: Number(first), last: Number(last) }
 }
 
-function ipvsState(kernel: string): Facts['ipvs'] {
-  if (readText('/proc/net/ip_vs') !== '') return 'loaded'
-  const modules = `/lib/modules/${kernel}`
-  const builtIn = /\/ip_vs\.ko/.test(readText(`${modules}/modules.builtin`))
-  return builtIn || listed(`${modules}/kernel/net/netfilter/ipvs`).some((name) => name.startsWith('ip_vs.ko'))
-    ? 'available'
-    : 'absent'
+interface ModuleLists {
+  /** There is a /proc/net/ip_vs. */
+  readonly hasTable: boolean
+  /** /proc/modules */
+  readonly loaded: string
+  /** modules.dep and modules.builtin of the running kernel (modules.dep(5)); empty where they cannot be read. */
+  readonly loadable: string
+  readonly builtIn: string
 }
+
+/** What there is of ip_vs and its schedulers. */
+export function ipvsModules(lists: ModuleLists): Pick<Facts, 'ipvs' | 'schedulers'> {
+  const builtIn = moduleNames(lists.builtIn)
+  const loadable = moduleNames(lists.loadable)
+  const loaded = new Set(lists.loaded.split('\n').map((line) => line.split(' ', 1)[0]))
+  const state = (name: string): ModuleState => {
+    if (loaded.has(name) || (builtIn.has(name) && lists.hasTable)) return 'loaded'
+    return loadable.has(name) || builtIn.has(name) ? 'available' : 'absent'
+  }
+  const ipvs = lists.hasTable ? 'loaded' : state('ip_vs')
+  if (ipvs === 'absent' || (lists.loadable === '' && lists.builtIn === '')) return { ipvs, schedulers: null }
+  return {
+    ipvs,
+    schedulers: Object.fromEntries(schedulerNames.map((name) => [name, state(`ip_vs_${name}`)])),
+  }
+}
+
+/** The modules of IPVS at the heads of lines such as `kernel/net/netfilter/ipvs/ip_vs_rr.ko.xz: ...`. */
+const moduleNames = (list: string): Set<string> =>
+  new Set([...list.matchAll(/^\S*\/(ip_vs\w*)\.ko/gm)].map(([, name = '']) => name))
+
+const parseForwarding = (ipv4: number | null, ipv6: number | null): Facts['forwarding'] =>
+  ipv4 === null ? null : { ipv4: ipv4 !== 0, ipv6: ipv6 !== null && ipv6 !== 0 }
+
+const parseConntrack = (count: number | null, max: number | null): Facts['conntrack'] =>
+  count === null || max === null ? null : { count, max }
 
 function sysctl(path: string): number | null {
   const text = readText(`/proc/sys/${path}`).trim()
@@ -73,13 +129,5 @@ function readText(file: string): string {
     return readFileSync(file, 'utf8')
   } catch {
     return ''
-  }
-}
-
-function listed(directory: string): string[] {
-  try {
-    return readdirSync(directory)
-  } catch {
-    return []
   }
 }

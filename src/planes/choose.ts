@@ -83,6 +83,16 @@ function syncDaemons(options: DaemonOptions): IpvsDaemon[] {
   ]
 }
 
+/** The planes of this build, the best first, and for each why it cannot be had here; null where it can. */
+export async function surveyPlanes(): Promise<{ name: PlaneName; missing: string | null }[]> {
+  return Promise.all(
+    Object.entries(choices).map(async ([name, choice]) => ({
+      name: name as PlaneName,
+      missing: await choice.missing(),
+    })),
+  )
+}
+
 async function defaultPlane(asked: PlaneName | 'auto', log: ChoiceLog): Promise<PlaneName> {
   const names = Object.keys(choices) as PlaneName[]
   if (asked !== 'auto') {
