@@ -2,6 +2,8 @@ import { spawnSync } from 'node:child_process'
 import { chmodSync, existsSync, rmSync, writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { installConsul } from './consul.ts'
+import { installDebianRoot } from './debianRoot.ts'
+import { installDocker } from './docker.ts'
 import { installUml } from './uml/install.ts'
 
 /** A Debian package that tests or benches run, and what it is for. */
@@ -110,6 +112,9 @@ function main(): void {
       `lab: ${installed.length === 0 ? `all ${labPackages.length} packages are there` : `installed ${installed.join(' ')}`}`,
     )
     console.log(`lab: Consul is ${installConsul()}`)
+    console.log(`lab: a Debian to install into is ${installDebianRoot()}`)
+    installDocker()
+    console.log('lab: a Docker engine is there')
     if (process.arch === 'x64') {
       installUml()
       console.log('lab: User-Mode Linux and ipvsadm for it are there')
