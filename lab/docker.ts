@@ -27,7 +27,6 @@ const packages = ['docker.io', 'containerd', 'runc', 'libdevmapper1.02.1', 'libs
 const cache = fileURLToPath(new URL('../.lab/', import.meta.url))
 const home = join(cache, 'docker')
 const path = `${home}/usr/bin:${home}/usr/sbin:${process.env['PATH']}`
-const libraries = globSync(join(home, '{,usr/}lib/*-linux-gnu')).join(':')
 
 /** How long the engine may take to answer. */
 const startLimitMs = 30_000
@@ -86,6 +85,7 @@ export class Docker implements AsyncDisposable {
     installDocker()
     const directory = mkdtempSync(join(tmpdir(), 'torb-docker-'))
     const cgroup = `torb-docker-${process.pid}`
+    const libraries = globSync(join(home, '{,usr/}lib/*-linux-gnu'))
     const log: string[] = []
     const engine = spawn(
       'nsenter',
@@ -99,7 +99,10 @@ export class Docker implements AsyncDisposable {
         ...'--iptables=false --ip6tables=false --exec-opt native.cgroupdriver=cgroupfs'.split(' '),
         ...runtime(directory),
       ],
-      { env: { ...process.env, PATH: path, LD_LIBRARY_PATH: libraries }, stdio: ['ignore', 'pipe', 'pipe'] },
+      {
+        env: { ...process.env, PATH: path, LD_LIBRARY_PATH: libraries.join(':') },
+        stdio: ['ignore', 'pipe', 'pipe'],
+      },
     )
     for (const stream of [engine.stdout, engine.stderr]) {
       stream?.setEncoding('utf8').on('data', (text: string) => {

@@ -17,6 +17,7 @@ interface LabPackage {
 /** What `npm run lab` installs. Add a row for each new program that a test or bench starts. */
 export const labPackages: readonly LabPackage[] = [
   { name: 'iproute2', reason: 'ip and tc: network namespaces with clients, director and backends' },
+  { name: 'perl', reason: 'mmdebstrap, which makes the Debian that packages are installed into' },
   { name: 'procps', reason: 'sysctl inside namespaces' },
   { name: 'haproxy', reason: 'peer of the TCP benches', units: ['haproxy.service'] },
   { name: 'nginx', reason: 'peer of the TCP benches', units: ['nginx.service'] },

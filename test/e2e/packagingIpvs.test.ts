@@ -4,21 +4,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Methods } from '../../lab/channel.ts'
-import { installUml } from '../../lab/uml/install.ts'
+import { umlMissing } from '../../lab/uml/install.ts'
 import { bootUml, type Uml } from '../../lab/uml/uml.ts'
 import { capabilityMask, setprivArguments, unitFile, unitWords } from '../fixtures/unit.ts'
 
 const missing = umlMissing()
 if (missing !== null) console.log(`skipped: the unit on the ipvs plane: ${missing}`)
-
-function umlMissing(): string | null {
-  try {
-    installUml()
-    return null
-  } catch (error) {
-    return (error as Error).message
-  }
-}
 
 const torb = fileURLToPath(new URL('../../bin/torb', import.meta.url))
 const services = {
@@ -58,7 +49,7 @@ describe.skipIf(missing !== null)(
         autoload: true,
         shared,
         setup: [`bb mkdir -m 700 /run/torb`, `bb chown ${user.uid}:${user.gid} /run/torb`],
-        limitMs: 100_000,
+        limitMs: 240_000,
       })
       stop.use(uml)
       await sh(start(setprivArguments(user), 'torb'))
