@@ -43,6 +43,16 @@ function filesIn(cache: string): UmlFiles {
   }
 }
 
+/** Why User-Mode Linux cannot be had here, or null where it can; downloads it at need. */
+export function umlMissing(): string | null {
+  try {
+    installUml()
+    return null
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error)
+  }
+}
+
 /**
  * Downloads and unpacks what of User-Mode Linux (42 MB) and ipvsadm is not yet in `.lab/` of the checkout.
  *

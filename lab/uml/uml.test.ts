@@ -3,21 +3,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
-import { installUml } from './install.ts'
+import { installUml, umlMissing } from './install.ts'
 import { insertionOrder } from './modules.ts'
 import { bootUml, makeDisk } from './uml.ts'
 
-const skipReason = missing()
+const skipReason = umlMissing()
 if (skipReason !== null) console.log(`skipped: User-Mode Linux: ${skipReason}`)
-
-function missing(): string | null {
-  try {
-    installUml()
-    return null
-  } catch (error) {
-    return (error as Error).message
-  }
-}
 
 describe('insertionOrder', () => {
   it('puts what a module needs before it, each once', () => {

@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import { installUml } from '../../lab/uml/install.ts'
+import { umlMissing } from '../../lab/uml/install.ts'
 import { bootUml, type Uml } from '../../lab/uml/uml.ts'
 import { destination, virtualService } from '../../src/planes/ipvs/rig.ts'
 import type { Destination, VirtualService } from '../../src/planes/plane.ts'
@@ -10,15 +10,6 @@ import type { actor } from './ipvs.table.actor.ts'
 
 const missing = umlMissing()
 if (missing !== null) console.log(`skipped: the ipvs plane and a kernel's table: ${missing}`)
-
-function umlMissing(): string | null {
-  try {
-    installUml()
-    return null
-  } catch (error) {
-    return (error as Error).message
-  }
-}
 
 const web = virtualService({ destinations: [destination(1), destination(2)] })
 const add = (after: VirtualService) => ({ key: after.id, before: null, after })

@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url'
 import { it } from 'vitest'
-import { installUml } from '../../lab/uml/install.ts'
+import { umlMissing } from '../../lab/uml/install.ts'
 import { bootUml } from '../../lab/uml/uml.ts'
 import type { actor } from './ipvs.uml.actor.ts'
 import { RemotePlane } from './remotePlane.ts'
@@ -10,15 +10,6 @@ import { fromWire } from './wireCapabilities.ts'
 
 const name = 'ipvs in User-Mode Linux'
 const missing = umlMissing()
-
-function umlMissing(): string | null {
-  try {
-    installUml()
-    return null
-  } catch (error) {
-    return (error as Error).message
-  }
-}
 
 async function umlWorld() {
   const uml = await bootUml<typeof actor>({

@@ -1,6 +1,5 @@
 import { fileURLToPath } from 'node:url'
 import type { Layout } from '../../lab/namespaces.ts'
-import { installUml } from '../../lab/uml/install.ts'
 import { bootUml, type Uml } from '../../lab/uml/uml.ts'
 import type { Answer } from '../rig.ts'
 import type { actor } from './ipvs.actor.ts'
@@ -13,16 +12,6 @@ export class IpvsGuest {
 
   private constructor(uml: Uml<typeof actor>) {
     this.#uml = uml
-  }
-
-  /** Why there can be none here, or null where it can. */
-  static missing(): string | null {
-    try {
-      installUml()
-      return null
-    } catch (error) {
-      return (error as Error).message
-    }
   }
 
   static async boot(layout: Layout): Promise<IpvsGuest> {

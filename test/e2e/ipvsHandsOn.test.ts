@@ -1,8 +1,9 @@
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { umlMissing } from '../../lab/uml/install.ts'
 import { IpvsGuest } from './ipvsGuest.ts'
 
-const missing = IpvsGuest.missing()
+const missing = umlMissing()
 if (missing !== null) console.log(`skipped: the hands-on on the kernel's IPVS: ${missing}`)
 const bin = fileURLToPath(new URL('../../bin/torb', import.meta.url))
 

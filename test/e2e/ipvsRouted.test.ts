@@ -1,7 +1,8 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import type { Report, Traffic } from '../../lab/client.ts'
 import type { Answer } from '../rig.ts'
-import { IpvsGuest } from './ipvsGuest.ts'
+import { umlMissing } from '../../lab/uml/install.ts'
+import type { IpvsGuest } from './ipvsGuest.ts'
 import {
   backendAddress,
   backendPort,
@@ -12,7 +13,7 @@ import {
   routedGuest,
 } from './ipvsRouted.ts'
 
-const missing = IpvsGuest.missing()
+const missing = umlMissing()
 if (missing !== null) console.log(`skipped: real packets by the kernel's IPVS: ${missing}`)
 /** The kernel folds its counters every two seconds, and sends what is to be synchronised after two. */
 const folded = { timeout: 15_000 }
@@ -114,6 +115,24 @@ describe.skipIf(missing !== null)("real packets by the kernel's IPVS", () => {
       await client.release(gone)
       // Closed connections count 1/256 of an open one.
       expect(shares((await client.hold(traffic('10.3.0.1', 3))).held)).toEqual({ b2: 3 })
+      await client.releaseAll()
+    })
+
+    it('a backend deleted with ?drain finishes its connections, gets no new one, and then goes', async () => {
+      await serve('web', { host: '10.3.0.1', port: 80, method: 'rr' })
+      const client = guest.member('client')
+      const { held } = await client.hold(traffic('10.3.0.1', 6))
+      expect((await api('DELETE', '/service/web/b2?drain=60s')).status).toBe(200)
+      expect(shares(await exchange('10.3.0.1', 12))).toEqual({ b1: 6, b3: 6 })
+      const mine = held.filter(({ backend }) => backend === 'b2').map(({ id }) => id)
+      expect(await client.answering(mine)).toEqual(['b2', 'b2'])
+      expect((await ipvsadm('-Sn')).includes('-r 10.2.1.2:9000 -m -w 0')).toBe(true)
+      await client.release(mine)
+      const listed = async (): Promise<unknown> =>
+        ((await api('GET', '/service/web')).body as { backends: unknown }).backends
+      await expect.poll(listed, { timeout: 30_000, interval: 250 }).toEqual(['b1', 'b3'])
+      expect((await ipvsadm('-Sn')).includes('10.2.1.2')).toBe(false)
+      expect(await guest.printed('torb')).toMatch(/"backend":"b2","active":0,"msg":"drain-ended"/)
       await client.releaseAll()
     })
 

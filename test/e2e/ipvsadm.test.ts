@@ -1,20 +1,11 @@
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { installUml } from '../../lab/uml/install.ts'
+import { umlMissing } from '../../lab/uml/install.ts'
 import { bootUml, type Uml } from '../../lab/uml/uml.ts'
 import type { Destination, VirtualService } from '../../src/planes/plane.ts'
 import type { actor } from './ipvsadm.actor.ts'
 
 const missing = umlMissing()
-
-function umlMissing(): string | null {
-  try {
-    installUml()
-    return null
-  } catch (error) {
-    return (error as Error).message
-  }
-}
 
 const destination = (address: string, fields: Partial<Destination> = {}): Destination => ({
   id: address,

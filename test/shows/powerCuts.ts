@@ -1,3 +1,4 @@
+import { umlMissing } from '../../lab/uml/install.ts'
 import { mkdtempDisposableSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -23,6 +24,7 @@ async function cutPower(count: number): Promise<CrashReport> {
 /** A show of the catalogue: every acknowledged commit is there after each cut, whole. */
 export const powerCuts: Show = {
   about: 'power cuts under a store on ext4: every acknowledged commit present, none half-present',
+  missing: umlMissing,
   async run(size) {
     const { crashes, acknowledged, wrong } = await cutPower(size === 'full' ? 20 : 3)
     if (wrong.length > 0) throw new Error(wrong.join('\n'))

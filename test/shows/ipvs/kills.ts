@@ -1,3 +1,4 @@
+import { umlMissing } from '../../../lab/uml/install.ts'
 import type { Show } from '../show.ts'
 import { counted, done, inIpvsKernel } from './guest.ts'
 
@@ -5,6 +6,7 @@ import { counted, done, inIpvsKernel } from './guest.ts'
 export const ipvsKills: Show = {
   about:
     'ipvs: kill -9 under 100 open connections and a client loop: none fails, none is reset, the restart deletes nothing',
+  missing: umlMissing,
   run: async (size) =>
     await inIpvsKernel(async (guest) => {
       const rounds = size === 'full' ? 10 : 2

@@ -1,3 +1,4 @@
+import { umlMissing } from '../../../lab/uml/install.ts'
 import type { Show } from '../show.ts'
 import { done, inIpvsKernel, until, type IpvsGuest } from './guest.ts'
 
@@ -9,6 +10,7 @@ const stranger = ['-A -t 10.3.200.1:80 -s rr', '-a -t 10.3.200.1:80 -r 10.2.1.1:
 export const ipvsOwnership: Show = {
   about:
     'ipvs: changes behind Torb are repaired within 2 s; a crash leaves no orphan; another plane withdraws; strangers stay',
+  missing: umlMissing,
   run: async () =>
     await inIpvsKernel(async (guest) => {
       for (const line of stranger) await guest.ipvsadm(line.split(' '))

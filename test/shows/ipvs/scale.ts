@@ -1,3 +1,4 @@
+import { umlMissing } from '../../../lab/uml/install.ts'
 import type { Show } from '../show.ts'
 import { counted, done, inIpvsKernel, until } from './guest.ts'
 
@@ -7,6 +8,7 @@ const file = '/run/torb-scale.json'
 /** 1,000 services of ten backends in the kernel, and how much it takes to change one weight among them. */
 export const ipvsScale: Show = {
   about: 'ipvs: 1,000 services x 10 backends are programmed within 3 s; one weight changed is one message',
+  missing: umlMissing,
   run: async (size) =>
     await inIpvsKernel(async (guest) => {
       const count = size === 'full' ? 1000 : 200
