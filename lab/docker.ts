@@ -199,7 +199,10 @@ function runtime(directory: string): string[] {
     `#!/bin/sh
 previous=
 for argument; do
-  if [ "$previous" = --bundle ]; then sed -i '${edits}' "$argument/config.json"; fi
+  case "$previous" in
+    --bundle) sed -i '${edits}' "$argument/config.json" ;;
+    --process) sed -i '${edits}' "$argument" ;;
+  esac
   previous=$argument
 done
 exec runc "$@"

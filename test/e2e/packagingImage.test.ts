@@ -7,6 +7,7 @@ import { Docker, dockerMissing, installDocker } from '../../lab/docker.ts'
 import { Network } from '../../lab/namespaces.ts'
 import { buildDeb } from '../../packaging/deb.ts'
 import { buildImage } from '../../packaging/image/build.ts'
+import { capabilityMask } from '../fixtures/unit.ts'
 import type { HttpActor } from './packaging.actor.ts'
 
 const missing = engineMissing()
@@ -57,6 +58,42 @@ describe.skipIf(missing !== null)('the image, in a Docker engine whose host is a
     expect(await docker.run('image', 'inspect', '--format', '{{json .Config.Entrypoint}}', 'torb')).toBe(
       '["torb","serve"]',
     )
+  })
+
+  it('runs under systemd itself as the unit says: sandbox, user, capabilities, reload, stop', async () => {
+    // systemd is in this base; a container with it is an installed machine.
+    await docker.run(
+      ...'run -d --tty --name machine --privileged --cgroupns=host --tmpfs /run --tmpfs /run/lock'.split(' '),
+      ...'--env container=docker --entrypoint /lib/systemd/systemd torb'.split(' '),
+    )
+    const inside = (...command: readonly string[]): Promise<string> =>
+      docker.run('exec', 'machine', 'sh', '-c', command.join(' '))
+    const done = (...command: readonly string[]): Promise<boolean> =>
+      inside(...command).then(
+        () => true,
+        () => false,
+      )
+    await until(() => done('systemctl start torb'))
+    await until(() => done('torb services --token-file /var/lib/torb/token'))
+    const pid = await inside('systemctl show --property MainPID --value torb')
+    const status = await inside(`cat /proc/${pid}/status`)
+    const field = (name: string): string | undefined =>
+      new RegExp(`^${name}:\\s*(\\S+)`, 'm').exec(status)?.[1]
+    const wanted = capabilityMask(['CAP_NET_ADMIN', 'CAP_NET_BIND_SERVICE'])
+    expect(['CapEff', 'CapPrm', 'CapInh', 'CapAmb', 'CapBnd'].map(field)).toEqual(Array(5).fill(wanted))
+    expect([field('Uid'), field('NoNewPrivs')]).toEqual([await inside('id -u torb'), '1'])
+
+    await inside(`printf 'services: { web: { host: 127.0.0.1, port: 80 } }\\n' >>/etc/torb/torb.yaml`)
+    await inside('systemctl reload torb')
+    await until(async () =>
+      (await inside('torb services --token-file /var/lib/torb/token')).includes('127.0.0.1:80'),
+    )
+    expect(await inside('systemctl show --property MainPID --value torb')).toBe(pid)
+    await inside('systemctl stop torb')
+    expect(await inside('systemctl show --property Result --property ExecMainStatus torb')).toBe(
+      'Result=success\nExecMainStatus=0',
+    )
+    await docker.run('rm', '--force', 'machine')
   })
 
   it("runs by the tutorial's line and balances over the tutorial's containers", async () => {
