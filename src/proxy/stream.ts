@@ -1,0 +1,63 @@
+/**
+ * The lowest seam of the user-space TCP path: byte streams whose bytes lie in one arena, so that what was received from
+ * one peer is sent to the other from where it lies. The ring (io_uring) and the portable transport (node:net) are behind
+ * it; protocols (HTTP/1.1, plain TCP) are above it and are the same code on both.
+ *
+ * One thread owns a StreamTransport and all its connections. Calls never block and never throw for what a peer does;
+ * results come as events, never from within the call that asked for them. Nothing is allocated per operation.
+ */
+export interface StreamTransport {
+  readonly name: 'ring' | 'portable'
+  /** All slots behind each other. */
+  readonly arena: Uint8Array
+  /** Bytes of a slot; each connection has one from `accepted` or `connect` until `close`. */
+  readonly slotBytes: number
+  /** Where the slot of a connection begins in the arena. */
+  slotOf(connection: Connection): number
+
+  /** @returns the port taken @throws the system's error */
+  listen(address: string, port: number, events: StreamEvents): Promise<StreamListener>
+  /** A connection to a peer; `connected` tells how that went. -1 where no slot is free. */
+  connect(address: string, port: number, events: StreamEvents): Connection
+  /** Receives into the arena, at most one receive under way for a connection. */
+  receive(connection: Connection, at: number, bytes: number): void
+  /** Sends all these bytes of the arena, at most one send under way; they must not change until `sent`. `more`: another send follows at once. */
+  send(connection: Connection, at: number, bytes: number, more: boolean): void
+  /** No more will be sent (FIN); what comes is still received. */
+  shutdown(connection: Connection): void
+  /** Ends it; no event follows, also not of what is under way. The number is then free for another one. */
+  close(connection: Connection): void
+  /** Ends it by RST. */
+  reset(connection: Connection): void
+  /** The other end, canonical; '' where it is gone. Costs a system call. */
+  peerOf(connection: Connection): { readonly address: string; readonly port: number }
+  /** Moves bytes from one connection to the other without touching them, until so many have passed or the source ends; `relayed` tells. Absent where it cannot. */
+  relay?(from: Connection, to: Connection, bytes: number): void
+
+  /** Milliseconds of a clock that never goes back; the same within one turn of events. */
+  now(): number
+  /** Calls back once, at the earliest after so many milliseconds; for sweeps of time-outs (one at a time). */
+  wakeAfter(milliseconds: number, wake: () => void): void
+  /** Ends every listener and connection. */
+  end(): void
+}
+
+/** A small number that stands for an open connection of this transport. */
+export type Connection = number
+
+export interface StreamListener {
+  readonly port: number
+  close(): void
+}
+
+/** Results. `result`: 0 or more as said, below 0 a negated errno. */
+export interface StreamEvents {
+  accepted(connection: Connection): void
+  connected(connection: Connection, result: number): void
+  /** Bytes received; 0: the peer will send no more. */
+  received(connection: Connection, result: number): void
+  /** All bytes sent (their number), or why not. */
+  sent(connection: Connection, result: number): void
+  /** Bytes that a relay has passed. */
+  relayed?(connection: Connection, result: number): void
+}
