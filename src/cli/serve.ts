@@ -46,12 +46,16 @@ export const serve = defineCommand({
     const options = startOptions(flags)
     const { startDaemon } = await import('../daemon.ts')
     const interrupt = io.interrupt()
-    const daemon = await startDaemon(options).catch((error: unknown) => {
+    const starting = startDaemon(options)
+    // A reload that is asked for during the start follows it.
+    const onHangup = (): void =>
+      void starting.then(async (daemon) => await daemon.reload()).catch(() => undefined)
+    process.on('SIGHUP', onHangup)
+    const daemon = await starting.catch((error: unknown) => {
       interrupt.end()
+      process.off('SIGHUP', onHangup)
       throw failed(error instanceof Error ? error.message : String(error), error)
     })
-    const onHangup = (): void => void daemon.reload()
-    process.on('SIGHUP', onHangup)
     io.out(`torb ready ${daemon.url} plane=${daemon.plane}\n`)
 
     await interrupt.received
