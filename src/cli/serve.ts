@@ -44,9 +44,8 @@ export const serve = defineCommand({
 
   async run({ flags, io }) {
     const options = startOptions(flags)
-    const { startDaemon } = await import('../daemon.ts')
     const interrupt = io.interrupt()
-    const starting = startDaemon(options)
+    const starting = import('../daemon.ts').then(async ({ startDaemon }) => await startDaemon(options))
     // A reload that is asked for during the start follows it.
     const onHangup = (): void =>
       void starting.then(async (daemon) => await daemon.reload()).catch(() => undefined)
