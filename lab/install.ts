@@ -19,9 +19,12 @@ export const labPackages: readonly LabPackage[] = [
   { name: 'iproute2', reason: 'ip and tc: network namespaces with clients, director and backends' },
   { name: 'perl', reason: 'mmdebstrap, which makes the Debian that packages are installed into' },
   { name: 'procps', reason: 'sysctl inside namespaces' },
-  { name: 'haproxy', reason: 'peer of the TCP benches', units: ['haproxy.service'] },
-  { name: 'nginx', reason: 'peer of the TCP benches', units: ['nginx.service'] },
+  { name: 'haproxy', reason: 'peer of the TCP and HTTP benches', units: ['haproxy.service'] },
+  { name: 'nginx', reason: 'peer of the TCP and HTTP benches', units: ['nginx.service'] },
   { name: 'libnginx-mod-stream', reason: 'TCP proxying in nginx' },
+  { name: 'caddy', reason: 'peer of the HTTP benches', units: ['caddy.service', 'caddy-api.service'] },
+  { name: 'golang-go', reason: 'builds the Go peer of the HTTP benches' },
+  { name: 'wrk', reason: 'load of the HTTP benches' },
 ]
 
 /** Names of `packages` that dpkg does not hold as installed. */
