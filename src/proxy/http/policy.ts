@@ -1,0 +1,142 @@
+/**
+ * The seam between the HTTP/1.1 proxy and who decides where requests go (the function gateway, services with
+ * `"protocol": "http"`). The proxy knows bytes, connections and time-outs; the policy knows names, weights and limits.
+ *
+ * One thread owns a proxy and its policy. The proxy calls; nothing in here may throw, block or keep the objects it is given.
+ * For one request the calls are, in this order:
+ *
+ *     decide ─┬─ refuse ────────────────────────────────────────────────────────────► (no further call)
+ *             ├─ forward ─► requestFields ─► responded ─► responseFields ─► ended
+ *             │      ▲           │ no connection, or a stale one
+ *             │      └── next ◄──┘
+ *             └─ wait ─┬─ HttpProxy.resume ─► decide
+ *                      └─ timed out, or the client has gone ─► ended
+ *
+ * After each `forward` or `wait` comes exactly one `ended`, and it is the last call.
+ */
+export interface ProxyPolicy {
+  /** Names of request fields, in lower case, that never reach an upstream: those that `requestFields` writes itself. */
+  readonly ownRequestFields: readonly string[]
+  /** What stands behind a number that `decide` or `next` gave; read when a connection is made. */
+  upstream(upstream: UpstreamNumber): Upstream
+  /** The head is complete: fills `decision`, of which only `action` is reset before. */
+  decide(exchange: Exchange, request: ProxyRequest, decision: Decision): void
+  /**
+   * The upstream could not be had and nothing of its answer has come: another one, or -1 for an answer of 502 or 504.
+   * Asked only where the request may be sent again (RFC 9110, 9.2.2) or was never sent.
+   *
+   * @param error a negated errno
+   */
+  next(exchange: Exchange, upstream: UpstreamNumber, error: number): UpstreamNumber
+  /** Writes field lines, each with its CRLF, into `into` from `at`, at most `fieldsLimit` bytes. @returns the end */
+  requestFields(
+    exchange: Exchange,
+    request: ProxyRequest,
+    upstream: UpstreamNumber,
+    into: Uint8Array,
+    at: number,
+  ): number
+  /** The same for the head of the response; also for the proxy's own 502, 503 and 504 once an upstream was chosen. */
+  responseFields(exchange: Exchange, upstream: UpstreamNumber, into: Uint8Array, at: number): number
+  /** The head of the final response is there, so many milliseconds after the decision. */
+  responded(exchange: Exchange, upstream: UpstreamNumber, status: number, milliseconds: number): void
+  /** The request is over, one way or the other; its number is free. */
+  ended(exchange: Exchange, end: ExchangeEnd): void
+}
+
+/** At most so many bytes are written by `requestFields` and by `responseFields`. */
+export const fieldsLimit = 1024
+
+/** A small number that stands for a request from its decision until it has ended; below `HttpProxy.exchanges`. */
+export type Exchange = number
+
+/** A small number that stands for an upstream; below the proxy's option `upstreams`. Free again after `HttpProxy.retire`. */
+export type UpstreamNumber = number
+
+export interface Upstream {
+  readonly address: string
+  readonly port: number
+  /** The value of Host that is sent to it. */
+  readonly host: Uint8Array
+}
+
+/** A complete head, valid during the call only. Positions are in `bytes`, an end is the position after the last byte. */
+export interface ProxyRequest {
+  readonly bytes: Uint8Array
+  readonly methodAt: number
+  readonly methodEnd: number
+  /** In origin form: begins with a slash (or is the asterisk of OPTIONS). */
+  readonly targetAt: number
+  readonly targetEnd: number
+  /** The client's address as text. */
+  readonly client: Uint8Array
+  readonly clientLength: number
+  /** Looks for a field: whether it is there, and then where its first value is. @param name in lower case */
+  find(name: string): boolean
+  readonly valueAt: number
+  readonly valueEnd: number
+}
+
+/** How to go on with a request. One object, used again. */
+export interface Decision {
+  action: 'refuse' | 'forward' | 'wait'
+  /** refuse: the answer; wait: the answer once `waitMs` are over. */
+  answer: Answer
+  /** forward: where to. */
+  upstream: UpstreamNumber
+  /** forward: so many bytes at the beginning of the target are left out … */
+  targetSkip: number
+  /** … and these put in their place. */
+  targetPrefix: Uint8Array
+  /** wait: for at most so long. */
+  waitMs: number
+}
+
+/** What became of a request. One object, used again. */
+export interface ExchangeEnd {
+  upstream: UpstreamNumber
+  outcome: Outcome
+  /** Of the answer that the client got, also where the proxy made it; 0: none. */
+  status: number
+  /** Bytes of body from the client and to it. */
+  requestBytes: number
+  responseBytes: number
+  /** Since the decision. */
+  milliseconds: number
+}
+
+/**
+ * - completed: the response was passed on whole
+ * - refused: no upstream could be connected
+ * - timeout: the upstream did not answer in time
+ * - broken: the upstream ended, or answered what is no HTTP, before the response was whole
+ * - abandoned: the client went, or did not send or take its bytes in time
+ * - expired: it waited too long for its turn
+ */
+export type Outcome = 'completed' | 'refused' | 'timeout' | 'broken' | 'abandoned' | 'expired'
+
+/** A response made beforehand. */
+export interface Answer {
+  readonly status: number
+  /** The status line and all fields but Connection, each with its CRLF; without the empty line. */
+  readonly head: Uint8Array
+  readonly body: Uint8Array
+}
+
+/** @param fields names and values of further fields */
+export function prepareAnswer(
+  status: number,
+  reason: string,
+  body = '',
+  fields: Readonly<Record<string, string>> = {},
+): Answer {
+  const bytes = new TextEncoder().encode(body)
+  const all = {
+    ...(body === '' ? {} : { 'Content-Type': 'text/plain; charset=utf-8' }),
+    'Content-Length': String(bytes.length),
+    ...fields,
+  }
+  const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`)
+  const head = new TextEncoder().encode(`HTTP/1.1 ${status} ${reason}\r\n${lines.join('')}`)
+  return { status, head, body: bytes }
+}
