@@ -15,15 +15,18 @@ export interface StreamTransport {
   /** Where the slot of a connection begins in the arena. */
   slotOf(connection: Connection): number
 
-  /** @returns the port taken @throws the system's error */
+  /** A client for whom no slot is free is reset at once. @returns the port taken @throws the system's error */
   listen(address: string, port: number, events: StreamEvents): Promise<StreamListener>
   /** A connection to a peer; `connected` tells how that went. -1 where no slot is free. */
   connect(address: string, port: number, events: StreamEvents): Connection
-  /** Receives into the arena, at most one receive under way for a connection. */
+  /**
+   * Receives into the arena, at most one receive under way for a connection. What came before it was asked for is kept, also
+   * that the peer has ended or reset; it may be asked for while a send is under way.
+   */
   receive(connection: Connection, at: number, bytes: number): void
   /** Sends all these bytes of the arena, at most one send under way; they must not change until `sent`. `more`: another send follows at once. */
   send(connection: Connection, at: number, bytes: number, more: boolean): void
-  /** No more will be sent (FIN); what comes is still received. */
+  /** No more will be sent (FIN); what comes is still received. Not while a send is under way. */
   shutdown(connection: Connection): void
   /** Ends it; no event follows, also not of what is under way. The number is then free for another one. */
   close(connection: Connection): void
@@ -34,7 +37,7 @@ export interface StreamTransport {
   /** Moves bytes from one connection to the other without touching them, until so many have passed or the source ends; `relayed` tells. Absent where it cannot. */
   relay?(from: Connection, to: Connection, bytes: number): void
 
-  /** Milliseconds of a clock that never goes back; the same within one turn of events. */
+  /** Milliseconds of a clock that never goes back; may be the same within one turn of events. */
   now(): number
   /** Calls back once, at the earliest after so many milliseconds; for sweeps of time-outs (one at a time). */
   wakeAfter(milliseconds: number, wake: () => void): void
@@ -53,10 +56,11 @@ export interface StreamListener {
 /** Results. `result`: 0 or more as said, below 0 a negated errno. */
 export interface StreamEvents {
   accepted(connection: Connection): void
+  /** 0: it stands. Otherwise it is still to be closed. */
   connected(connection: Connection, result: number): void
   /** Bytes received; 0: the peer will send no more. */
   received(connection: Connection, result: number): void
-  /** All bytes sent (their number), or why not. */
+  /** All bytes sent (their number), or why not; the bytes may change again. */
   sent(connection: Connection, result: number): void
   /** Bytes that a relay has passed. */
   relayed?(connection: Connection, result: number): void
