@@ -9,7 +9,7 @@ export const ipvsKills: Show = {
   missing: umlMissing,
   run: async (size) =>
     await inIpvsKernel(async (guest) => {
-      const rounds = size === 'full' ? 10 : 2
+      const [rounds, concurrency] = size === 'full' ? [10, 4] : [1, 1]
       const args = ['--plane', 'ipvs', '--data', '/run/torb-kills', '-i', 'lo']
       const to = await guest.vip()
       const from = await guest.clients()
@@ -25,7 +25,7 @@ export const ipvsKills: Show = {
       const { held, failures } = await guest.hold({ ...traffic, count: 100, concurrency: 4 })
       if (failures.length > 0)
         throw new Error(`connections could not be opened: ${failures.slice(0, 3).join('; ')}`)
-      const loop = await guest.start({ ...traffic, count: 1, concurrency: 4 })
+      const loop = await guest.start({ ...traffic, count: 1, concurrency })
       await guest.trace()
       const restarts: number[] = []
       for (let round = 0; round < rounds; round++) {

@@ -11,7 +11,7 @@ export const ipvsScale: Show = {
   missing: umlMissing,
   run: async (size) =>
     await inIpvsKernel(async (guest) => {
-      const count = size === 'full' ? 1000 : 200
+      const count = size === 'full' ? 1000 : 100
       await guest.write(file, '{"services": {}}')
       await guest.serve(['--plane', 'ipvs', '--data', data, '-i', 'lo', '--config', file])
       await guest.write(file, JSON.stringify({ services: services(count) }))
