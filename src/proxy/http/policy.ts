@@ -17,6 +17,8 @@
 export interface ProxyPolicy {
   /** Names of request fields, in lower case, that never reach an upstream: those that `requestFields` writes itself. */
   readonly ownRequestFields: readonly string[]
+  /** Names of request fields, in lower case, that it looks up with `ProxyRequest.find`; they may be own ones too. */
+  readonly watchedRequestFields: readonly string[]
   /** What stands behind a number that `decide` or `next` gave; read when a connection is made. */
   upstream(upstream: UpstreamNumber): Upstream
   /** The head is complete: fills `decision`, of which only `action` is reset before. */
@@ -65,14 +67,14 @@ export interface ProxyRequest {
   readonly bytes: Uint8Array
   readonly methodAt: number
   readonly methodEnd: number
-  /** In origin form: begins with a slash (or is the asterisk of OPTIONS). */
+  /** In origin form (of an absolute one: from its path on, so it may be empty or begin with "?"), or the asterisk of OPTIONS. */
   readonly targetAt: number
   readonly targetEnd: number
   /** The client's address as text. */
   readonly client: Uint8Array
   readonly clientLength: number
-  /** Looks for a field: whether it is there, and then where its first value is. @param name in lower case */
-  find(name: string): boolean
+  /** Looks for a field: whether it is there, and then where its first value is. @param watched index into `watchedRequestFields` */
+  find(watched: number): boolean
   readonly valueAt: number
   readonly valueEnd: number
 }
