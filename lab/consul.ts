@@ -192,7 +192,7 @@ export class Consul implements AsyncDisposable {
 }
 
 /** Ports of the loopback address that were free a moment ago. */
-async function freePorts(count: number): Promise<number[]> {
+export async function freePorts(count: number): Promise<number[]> {
   const servers = await Promise.all(
     Array.from({ length: count }, async () => {
       const server = createServer().listen(0, '127.0.0.1')

@@ -4,6 +4,7 @@ import { parseArgs } from 'node:util'
 import { installConsul } from './consul.ts'
 import { installDebianRoot } from './debianRoot.ts'
 import { installDocker } from './docker.ts'
+import { installEtcd } from './etcd.ts'
 import { installUml } from './uml/install.ts'
 
 /** A Debian package that tests or benches run, and what it is for. */
@@ -116,6 +117,7 @@ function main(): void {
       `lab: ${installed.length === 0 ? `all ${labPackages.length} packages are there` : `installed ${installed.join(' ')}`}`,
     )
     console.log(`lab: Consul is ${installConsul()}`)
+    console.log(`lab: etcd is ${installEtcd()}`)
     console.log(`lab: a Debian to install into is ${installDebianRoot()}`)
     installDocker()
     console.log('lab: a Docker engine is there')

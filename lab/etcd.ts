@@ -1,0 +1,301 @@
+import { execFile, execFileSync, spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { freePorts } from './consul.ts'
+import { downloadPackages } from './debianRoot.ts'
+
+const exec = promisify(execFile)
+
+/** Debian packages that are unpacked beside each other; none is installed on the host. */
+const packages = ['etcd-server', 'etcd-client']
+
+const cache = fileURLToPath(new URL('../.lab/', import.meta.url))
+const home = join(cache, 'etcd')
+
+/** How long a member may take until it has a leader. */
+const startLimitMs = 30_000
+
+/**
+ * Downloads and unpacks etcd (13 MB) into `.lab/` of the checkout, once.
+ *
+ * @returns the path of the server
+ * @throws Error with the cure where it cannot be downloaded
+ */
+export function installEtcd(): string {
+  const program = join(home, 'usr/bin/etcd')
+  if (existsSync(home)) return program
+  const fresh = join(cache, `etcd.${process.pid}`)
+  mkdirSync(fresh, { recursive: true })
+  try {
+    downloadPackages(packages, fresh)
+    renameSync(fresh, home)
+  } catch (error) {
+    // Another process may have been faster; its copy is as good.
+    if (existsSync(home)) return program
+    throw new Error(
+      `etcd could not be downloaded (${(error as Error).message.trim()}): run this on Debian, with its packages in reach`,
+      { cause: error },
+    )
+  } finally {
+    rmSync(fresh, { recursive: true, force: true })
+  }
+  return program
+}
+
+/** Why there is no etcd to test against, or null where there is. */
+export function etcdMissing(): string | null {
+  return existsSync(home) ? null : 'etcd is missing: run "npm run lab"'
+}
+
+/** Files of an authority, and of a certificate that it signed for clients. */
+export interface EtcdTls {
+  readonly ca: string
+  readonly cert: string
+  readonly key: string
+}
+
+interface Member {
+  readonly name: string
+  /** URL for clients. */
+  readonly url: string
+  readonly peer: string
+  process: ChildProcess | null
+}
+
+/** A real etcd of one or more members on ports of its own of the loopback interface. It ends with this process. */
+export class Etcd implements AsyncDisposable {
+  /** null: without TLS. */
+  readonly tls: EtcdTls | null
+  readonly #members: readonly Member[]
+  readonly #directory: string
+  /** What etcdctl says who it is; none before `enableAuth`. */
+  #user: string | null = null
+
+  private constructor(members: readonly Member[], directory: string, tls: EtcdTls | null) {
+    this.#members = members
+    this.#directory = directory
+    this.tls = tls
+  }
+
+  /** Starts `members` members; with `tls`, clients need a certificate, which is made. */
+  static async start({ members = 1, tls = false } = {}): Promise<Etcd> {
+    const directory = mkdtempSync(join(tmpdir(), 'torb-etcd-'))
+    const ports = await freePorts(2 * members)
+    const scheme = tls ? 'https' : 'http'
+    const etcd = new Etcd(
+      Array.from({ length: members }, (_, i) => ({
+        name: `m${i}`,
+        url: `${scheme}://127.0.0.1:${ports[2 * i]}`,
+        peer: `http://127.0.0.1:${ports[2 * i + 1]}`,
+        process: null,
+      })),
+      directory,
+      tls ? makeCertificates(directory) : null,
+    )
+    process.once('exit', etcd.#killAll)
+    try {
+      await etcd.start()
+      return etcd
+    } catch (error) {
+      await etcd[Symbol.asyncDispose]()
+      throw error
+    }
+  }
+
+  /** URLs for clients. */
+  get urls(): string[] {
+    return this.#members.map(({ url }) => url)
+  }
+
+  /** Starts the members that do not run, or the one at `index`, and waits until they have a leader. */
+  async start(index?: number): Promise<void> {
+    const chosen = this.#chosen(index).filter(({ process }) => process === null)
+    const outputs = chosen.map((member) => this.#spawn(member))
+    await Promise.all(chosen.map((member, i) => this.#healthy(member, outputs[i] ?? [])))
+  }
+
+  /** Ends all members, or the one at `index`, as a power cut would. */
+  async kill(index?: number): Promise<void> {
+    await Promise.all(
+      this.#chosen(index).map(async (member) => {
+        const child = member.process
+        member.process = null
+        if (child === null || child.exitCode !== null || child.signalCode !== null) return
+        child.kill('SIGKILL')
+        await once(child, 'exit')
+      }),
+    )
+  }
+
+  /** Holds the member at `index` up, as an overloaded machine would, until `resume`. */
+  pause(index: number): void {
+    this.#members[index]?.process?.kill('SIGSTOP')
+  }
+
+  resume(index: number): void {
+    this.#members[index]?.process?.kill('SIGCONT')
+  }
+
+  /** Ends all members and removes what they held; `start` brings up an empty etcd of the same ports. */
+  async empty(): Promise<void> {
+    await this.kill()
+    for (const { name } of this.#members) rmSync(join(this.#directory, name), { recursive: true })
+    this.#user = null
+  }
+
+  /** Index of the member that leads. */
+  async leader(): Promise<number> {
+    type Row = {
+      readonly Status: { readonly leader: number; readonly header: { readonly member_id: number } }
+    }
+    const rows = JSON.parse(await this.ctl('endpoint', 'status', '--write-out=json')) as readonly Row[]
+    return rows.findIndex(({ Status }) => Status.leader === Status.header.member_id)
+  }
+
+  /** `etcdctl ARGS`, with all endpoints. @returns its standard output @throws Error with its standard error */
+  async ctl(...args: readonly string[]): Promise<string> {
+    return await this.#ctl(this.urls, args)
+  }
+
+  /** `etcdctl put`. @param pairs key and value */
+  async put(...pairs: readonly (readonly [key: string, value: string])[]): Promise<void> {
+    for (const [key, value] of pairs) await this.ctl('put', '--', key, value)
+  }
+
+  /** Forgets all revisions but the present one. */
+  async compact(): Promise<void> {
+    const { header } = JSON.parse(await this.ctl('get', 'none', '--write-out=json')) as {
+      readonly header: { readonly revision: number }
+    }
+    await this.ctl('compact', String(header.revision))
+  }
+
+  /** Turns on authentication, with root and a user who may read what begins with `prefix`. */
+  async enableAuth(user: string, password: string, prefix: string): Promise<void> {
+    await this.ctl('user', 'add', 'root:lab')
+    await this.ctl('user', 'grant-role', 'root', 'root').catch(async () => {
+      await this.ctl('role', 'add', 'root')
+      await this.ctl('user', 'grant-role', 'root', 'root')
+    })
+    await this.ctl('role', 'add', 'reader')
+    await this.ctl('role', 'grant-permission', 'reader', '--prefix=true', 'read', prefix)
+    await this.ctl('user', 'add', `${user}:${password}`)
+    await this.ctl('user', 'grant-role', user, 'reader')
+    await this.ctl('auth', 'enable')
+    this.#user = 'root:lab'
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    process.off('exit', this.#killAll)
+    await this.kill()
+    rmSync(this.#directory, { recursive: true, force: true })
+  }
+
+  readonly #killAll = (): void => {
+    for (const { process } of this.#members) process?.kill('SIGKILL')
+    rmSync(this.#directory, { recursive: true, force: true, maxRetries: 5 })
+  }
+
+  #chosen(index: number | undefined): readonly Member[] {
+    return this.#members.filter((_, i) => index === undefined || i === index)
+  }
+
+  /** @returns the last lines of its log, growing */
+  #spawn(member: Member): string[] {
+    const flags: Readonly<Record<string, string>> = {
+      name: member.name,
+      'data-dir': join(this.#directory, member.name),
+      'listen-client-urls': member.url,
+      'advertise-client-urls': member.url,
+      'listen-peer-urls': member.peer,
+      'initial-advertise-peer-urls': member.peer,
+      'initial-cluster': this.#members.map(({ name, peer }) => `${name}=${peer}`).join(','),
+      logger: 'zap',
+      'log-level': 'warn',
+      ...(this.tls === null
+        ? {}
+        : {
+            'client-cert-auth': 'true',
+            'trusted-ca-file': this.tls.ca,
+            'cert-file': join(this.#directory, 'server.crt'),
+            'key-file': join(this.#directory, 'server.key'),
+          }),
+    }
+    const child = spawn(
+      installEtcd(),
+      Object.entries(flags).map(([name, value]) => `--${name}=${value}`),
+      {
+        // Debian's 3.4 wants to be asked twice on arm64.
+        env: { ...process.env, ...(process.arch === 'arm64' ? { ETCD_UNSUPPORTED_ARCH: 'arm64' } : {}) },
+        stdio: ['ignore', 'ignore', 'pipe'],
+      },
+    )
+    member.process = child
+    const log: string[] = []
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      log.push(text)
+      if (log.length > 50) log.shift()
+    })
+    return log
+  }
+
+  async #healthy(member: Member, log: readonly string[]): Promise<void> {
+    const until = Date.now() + startLimitMs
+    for (;;) {
+      try {
+        await this.#ctl([member.url], ['endpoint', 'health'])
+        return
+      } catch (error) {
+        if (member.process?.exitCode === null && Date.now() < until) await sleep(50)
+        else
+          throw new Error(`etcd ${member.name} does not come up; its log:\n${log.join('')}`, { cause: error })
+      }
+    }
+  }
+
+  async #ctl(urls: readonly string[], args: readonly string[]): Promise<string> {
+    const { tls } = this
+    const { stdout } = await exec(
+      join(home, 'usr/bin/etcdctl'),
+      [
+        `--endpoints=${urls.join(',')}`,
+        ...(tls === null ? [] : [`--cacert=${tls.ca}`, `--cert=${tls.cert}`, `--key=${tls.key}`]),
+        ...(this.#user === null ? [] : [`--user=${this.#user}`]),
+        ...args,
+      ],
+      { env: { ETCDCTL_API: '3' }, maxBuffer: 64 << 20 },
+    )
+    return stdout.trim()
+  }
+}
+
+/** An authority, a certificate for the servers and one for clients. */
+function makeCertificates(directory: string): EtcdTls {
+  const openssl = (...args: string[]): void => {
+    execFileSync('openssl', args, { cwd: directory, stdio: ['ignore', 'ignore', 'pipe'] })
+  }
+  const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes']
+  openssl('req', '-x509', ...curve, '-keyout', 'ca.key', '-out', 'ca.crt', '-days', '2', '-subj', '/CN=lab')
+  // etcd's JSON gateway shows the server's certificate to the server itself as a client's.
+  writeFileSync(
+    join(directory, 'server.ext'),
+    'subjectAltName=IP:127.0.0.1,DNS:localhost\nextendedKeyUsage=serverAuth,clientAuth\n',
+  )
+  writeFileSync(join(directory, 'client.ext'), 'extendedKeyUsage=clientAuth\n')
+  for (const name of ['server', 'client']) {
+    const files = ['-keyout', `${name}.key`, '-out', `${name}.csr`]
+    openssl('req', ...curve, ...files, '-subj', name === 'server' ? '/O=lab' : '/CN=torb')
+    openssl(
+      ...`x509 -req -in ${name}.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -extfile ${name}.ext -out ${name}.crt`.split(
+        ' ',
+      ),
+    )
+  }
+  const file = (name: string): string => join(directory, name)
+  return { ca: file('ca.crt'), cert: file('client.crt'), key: file('client.key') }
+}
