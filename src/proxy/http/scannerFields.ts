@@ -1,0 +1,210 @@
+import { DONE, type Head, maxNominations, type MORE, pause, refuse, type REFUSED } from './head.ts'
+import { COLON, COMMA, CR, HTAB, LF, SP, lowerBytes, tokenBytes, valueBytes } from './headCharacters.ts'
+import {
+  CONNECTION,
+  CONTENT_LENGTH,
+  EXPECT,
+  HOST,
+  NOMINATED,
+  OTHER,
+  TRANSFER_ENCODING,
+  UPGRADE,
+} from './headNames.ts'
+import {
+  BAD_CODING,
+  BAD_CONNECTION,
+  BAD_HOST,
+  BAD_LENGTH,
+  BAD_LINE_END,
+  BAD_NAME,
+  BAD_VALUE,
+  LARGE_LENGTH,
+  MANY_FIELDS,
+  OBS_FOLD,
+  SECOND_CODING,
+  SECOND_HOST,
+  SECOND_LENGTH,
+  UNKNOWN_CODING,
+} from './headRefusals.ts'
+import { isAuthority, sameSpan } from './scannerTarget.ts'
+
+/** Stages of a field line; those of the first line are smaller. */
+export const FIELD_LINE = 10
+const NAME = 11
+const SPACE = 12
+const VALUE = 13
+const VALUE_LF = 14
+const HEAD_LF = 15
+
+const bytesOf = (text: string): Uint8Array => Buffer.from(text, 'latin1')
+const chunked = bytesOf('chunked')
+const close = bytesOf('close')
+const keepAlive = bytesOf('keep-alive')
+const upgrade = bytesOf('upgrade')
+
+/** Goes on with the field lines of a head (RFC 9112 §5) up to the empty line behind them. */
+export function scanFields(
+  head: Head,
+  bytes: Uint8Array,
+  stop: number,
+): typeof MORE | typeof DONE | typeof REFUSED {
+  let stage = head.stage
+  let at = head.at
+  for (;;) {
+    if (stage === FIELD_LINE) {
+      if (at === stop) return pause(head, FIELD_LINE, at)
+      const byte = bytes[at] as number
+      if (byte === CR) {
+        at++
+        stage = HEAD_LF
+        break
+      }
+      if (byte === SP || byte === HTAB) return refuse(head, OBS_FOLD)
+      if (byte === LF) return refuse(head, BAD_LINE_END)
+      if (head.fieldCount === head.limits.fields) return refuse(head, MANY_FIELDS)
+      head.nameStart = at
+      stage = NAME
+    }
+    if (stage === NAME) {
+      while (at < stop && tokenBytes[bytes[at] as number] === 1) at++
+      if (at === stop) return pause(head, NAME, at)
+      if (bytes[at] !== COLON || at === head.nameStart) return refuse(head, BAD_NAME)
+      head.nameEnd = at++
+      stage = SPACE
+    }
+    if (stage === SPACE) {
+      while (at < stop && (bytes[at] === SP || bytes[at] === HTAB)) at++
+      if (at === stop) return pause(head, SPACE, at)
+      head.valueStart = at
+      stage = VALUE
+    }
+    if (stage === VALUE) {
+      while (at < stop && valueBytes[bytes[at] as number] === 1) at++
+      if (at === stop) return pause(head, VALUE, at)
+      if (bytes[at] !== CR) return refuse(head, bytes[at] === LF ? BAD_LINE_END : BAD_VALUE)
+      at++
+      stage = VALUE_LF
+    }
+    if (stage === VALUE_LF) {
+      if (at === stop) return pause(head, VALUE_LF, at)
+      if (bytes[at] !== LF) return refuse(head, BAD_LINE_END)
+      const refusal = takeField(head, bytes, at - 1)
+      if (refusal !== 0) return refuse(head, refusal)
+      at++
+      stage = FIELD_LINE
+    } else {
+      break
+    }
+  }
+  if (at === stop) return pause(head, HEAD_LF, at)
+  if (bytes[at] !== LF) return refuse(head, BAD_LINE_END)
+  head.end = at + 1
+  if (head.nominatedCount > 0) markNominated(head, bytes)
+  return DONE
+}
+
+/** Notes the field whose line has ended, and what it says of framing and connection; a refusal or 0. */
+function takeField(head: Head, bytes: Uint8Array, lineEnd: number): number {
+  let end = lineEnd
+  while (end > head.valueStart && (bytes[end - 1] === SP || bytes[end - 1] === HTAB)) end--
+  const field = head.fieldCount++
+  const span = 4 * field
+  head.spans[span] = head.nameStart
+  head.spans[span + 1] = head.nameEnd
+  head.spans[span + 2] = head.valueStart
+  head.spans[span + 3] = end
+  const kind = head.names.kindOf(bytes, head.nameStart, head.nameEnd)
+  head.kinds[field] = kind
+  switch (kind) {
+    case HOST:
+      if (head.host >= 0) return SECOND_HOST
+      head.host = field
+      return isAuthority(bytes, head.valueStart, end) ? 0 : BAD_HOST
+    case CONTENT_LENGTH:
+      return takeLength(head, bytes, head.valueStart, end)
+    case TRANSFER_ENCODING:
+      if (head.chunked) return SECOND_CODING
+      head.chunked = true
+      return coding(bytes, head.valueStart, end)
+    case CONNECTION:
+      return takeOptions(head, bytes, head.valueStart, end)
+    case UPGRADE:
+      if (head.upgradeField < 0) head.upgradeField = field
+      return 0
+    case EXPECT:
+      if (head.expect < 0) head.expect = field
+      return 0
+    default:
+      return 0
+  }
+}
+
+/** Content-Length is 1*DIGIT, once (RFC 9110 §8.6; a list of equal ones may be refused, RFC 9112 §6.3). */
+function takeLength(head: Head, bytes: Uint8Array, start: number, end: number): number {
+  if (head.contentLength >= 0) return SECOND_LENGTH
+  if (start === end) return BAD_LENGTH
+  let length = 0
+  for (let at = start; at < end; at++) {
+    const digit = (bytes[at] as number) - 0x30
+    if (digit < 0 || digit > 9) return BAD_LENGTH
+    length = length * 10 + digit
+  }
+  head.contentLength = length
+  return length <= Number.MAX_SAFE_INTEGER ? 0 : LARGE_LENGTH
+}
+
+/** Nothing but "chunked" is understood; what is not chunked at last has no end (RFC 9112 §6.1, §6.3). */
+function coding(bytes: Uint8Array, start: number, end: number): number {
+  if (is(bytes, start, end, chunked)) return 0
+  const last = end - chunked.length
+  if (last <= start || !is(bytes, last, end, chunked)) return BAD_CODING
+  let at = last
+  while (at > start && (bytes[at - 1] === SP || bytes[at - 1] === HTAB)) at--
+  return at > start && bytes[at - 1] === COMMA ? UNKNOWN_CODING : BAD_CODING
+}
+
+/** Connection is a list of tokens that may have empty members (RFC 9110 §5.6.1, §7.6.1). */
+function takeOptions(head: Head, bytes: Uint8Array, start: number, end: number): number {
+  for (let at = start; at <= end; at++) {
+    while (at < end && (bytes[at] === SP || bytes[at] === HTAB)) at++
+    const option = at
+    while (at < end && tokenBytes[bytes[at] as number] === 1) at++
+    const optionEnd = at
+    while (at < end && (bytes[at] === SP || bytes[at] === HTAB)) at++
+    if (at < end && bytes[at] !== COMMA) return BAD_CONNECTION
+    if (option === optionEnd) continue
+    if (is(bytes, option, optionEnd, close)) head.close = true
+    else if (is(bytes, option, optionEnd, keepAlive)) head.keepAliveOption = true
+    else if (is(bytes, option, optionEnd, upgrade)) head.upgradeOption = true
+    else if (head.nominatedCount === maxNominations) return BAD_CONNECTION
+    else {
+      head.nominated[2 * head.nominatedCount] = option
+      head.nominated[2 * head.nominatedCount + 1] = optionEnd
+      head.nominatedCount++
+    }
+  }
+  return 0
+}
+
+/** Fields that Connection names end here (RFC 9110 §7.6.1); those that are recognised have rules of their own, which no client can switch off so. */
+function markNominated(head: Head, bytes: Uint8Array): void {
+  for (let field = 0; field < head.fieldCount; field++) {
+    if (head.kinds[field] !== OTHER) continue
+    const start = head.spans[4 * field] as number
+    const end = head.spans[4 * field + 1] as number
+    for (let index = 0; index < head.nominatedCount; index++) {
+      const option = head.nominated[2 * index] as number
+      const optionEnd = head.nominated[2 * index + 1] as number
+      if (sameSpan(bytes, start, end, option, optionEnd)) head.kinds[field] = NOMINATED
+    }
+  }
+}
+
+/** Whether a span holds this word of lower-case letters, in any case. */
+export function is(bytes: Uint8Array, start: number, end: number, word: Uint8Array): boolean {
+  if (end - start !== word.length) return false
+  for (let index = 0; index < word.length; index++) {
+    if (lowerBytes[bytes[start + index] as number] !== word[index]) return false
+  }
+  return true
+}
