@@ -1,4 +1,6 @@
+import type { FunctionName } from '../model/function.ts'
 import type { BackendId, PlaneName, ServiceId } from '../model/names.ts'
+import type { FunctionOwner } from './functions.ts'
 
 /** The part of a logger (pino's) that control uses. */
 export interface Log {
@@ -24,6 +26,17 @@ export type TorbEvent = { readonly at: number } & (
       readonly service: ServiceId
       readonly backend: BackendId
       readonly reason: string
+    }
+  | {
+      readonly type: 'function-created' | 'function-changed' | 'function-deleted'
+      readonly function: FunctionName
+      readonly source: FunctionOwner
+    }
+  | {
+      /** Passive ejection of an instance by the gateway. */
+      readonly type: 'instance-ejected'
+      readonly instance: string
+      readonly milliseconds: number
     }
   | {
       /** The weight in force moved by health: restoration, failure or fallback. */
