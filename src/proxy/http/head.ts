@@ -4,6 +4,7 @@ import type { FieldNames } from './headNames.ts'
 export const MORE = 0
 export const DONE = 1
 export const REFUSED = 2
+export type Outcome = typeof MORE | typeof DONE | typeof REFUSED
 
 /** How the body after a head is delimited (RFC 9112 §6.3). */
 export const NO_BODY = 0
@@ -99,7 +100,7 @@ export class Head {
   close = false
   keepAliveOption = false
   upgradeOption = false
-  /** Wants, or (101) takes, another protocol than HTTP; never h2c, which is not passed on. */
+  /** The request offers another protocol than h2c, or the response is a 101. */
   upgrade = false
   expectsContinue = false
   /** Fields by number; -1: none. */

@@ -1,3 +1,7 @@
+/** Bytes of a text, in an array of the same class as the arena: the scanner's code then sees only one. */
+export const bytesOf = (text: string): Uint8Array =>
+  Uint8Array.from(text, (character) => character.charCodeAt(0))
+
 /** Classes of bytes as tables: 1 where the byte belongs to the class. */
 function byteClass(...members: readonly (string | readonly [first: number, last: number])[]): Uint8Array {
   const table = new Uint8Array(256)

@@ -1,4 +1,4 @@
-import { foldedBytes } from './headCharacters.ts'
+import { foldedBytes, bytesOf } from './headCharacters.ts'
 
 /** What a field is to a proxy, by its name. `OTHER` is passed on. */
 export const OTHER = 0
@@ -52,7 +52,7 @@ export class FieldNames {
         `${watched.length} field names are to be watched, but at most ${places / 4 - recognised.length} can be: watch fewer`,
       )
     }
-    this.#names = all.map(([name]) => Buffer.from(name, 'latin1'))
+    this.#names = all.map(([name]) => bytesOf(name))
     this.#kinds = Uint8Array.from(all, ([, kind]) => kind)
     for (const [index, name] of this.#names.entries()) {
       let place = placeOf(name, 0, name.length)

@@ -54,6 +54,7 @@ export const reasons = [
   { status: 400, text: 'chunk data does not end in CRLF where its size says', rule: nine112('7.1') },
   { status: 400, text: 'the trailer section is not field lines', rule: nine112('7.1.2') },
   { status: 431, text: 'the trailer section is too long', rule: 'RFC 6585 §5' },
+  { status: 400, text: '101 Switching Protocols names no protocol', rule: nine110('15.2.2') },
 ] as const satisfies readonly Reason[]
 
 export const BAD_METHOD = 1
@@ -90,3 +91,4 @@ export const BAD_CHUNK_EXTENSION = 31
 export const BAD_CHUNK_END = 32
 export const BAD_TRAILER = 33
 export const LONG_TRAILER = 34
+export const NO_PROTOCOL = 35

@@ -1,5 +1,5 @@
-import { type Head, MORE, DONE, type REFUSED, pause, refuse } from './head.ts'
-import { CR, LF, SP, tokenBytes, targetBytes, valueBytes } from './headCharacters.ts'
+import { type Head, MORE, DONE, type Outcome, pause, refuse } from './head.ts'
+import { CR, LF, SP, tokenBytes, targetBytes, valueBytes, bytesOf } from './headCharacters.ts'
 import {
   BAD_LINE_END,
   BAD_METHOD,
@@ -17,9 +17,6 @@ import { FIELD_LINE, scanFields } from './scannerFields.ts'
 import { frameRequest, frameResponse } from './scannerFraming.ts'
 import { classifyTarget, isConnect, methodOf } from './scannerTarget.ts'
 
-/** What a scan comes to: MORE, DONE or REFUSED. */
-export type Outcome = typeof MORE | typeof DONE | typeof REFUSED
-
 /** Stages of the first line; those of the field lines follow. */
 const BEGIN = 0
 const EMPTY_LINE_LF = 1
@@ -32,7 +29,7 @@ const REASON_LF = 7
 
 /** IANA's longest registered method, UPDATEREDIRECTREF, has 17 letters. */
 const methodBytes = 32
-const versionStart = Buffer.from('HTTP/', 'latin1')
+const versionStart = bytesOf('HTTP/')
 
 /**
  * Goes on scanning a request head up to `end`, the end of what has been received; each byte is read once, however the bytes

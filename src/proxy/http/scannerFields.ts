@@ -1,5 +1,16 @@
-import { DONE, type Head, maxNominations, type MORE, pause, refuse, type REFUSED } from './head.ts'
-import { COLON, COMMA, CR, HTAB, LF, SP, lowerBytes, tokenBytes, valueBytes } from './headCharacters.ts'
+import { DONE, type Head, maxNominations, type Outcome, pause, refuse } from './head.ts'
+import {
+  COLON,
+  COMMA,
+  CR,
+  HTAB,
+  LF,
+  SP,
+  lowerBytes,
+  tokenBytes,
+  valueBytes,
+  bytesOf,
+} from './headCharacters.ts'
 import {
   CONNECTION,
   CONTENT_LENGTH,
@@ -36,18 +47,13 @@ const VALUE = 13
 const VALUE_LF = 14
 const HEAD_LF = 15
 
-const bytesOf = (text: string): Uint8Array => Buffer.from(text, 'latin1')
 const chunked = bytesOf('chunked')
 const close = bytesOf('close')
 const keepAlive = bytesOf('keep-alive')
 const upgrade = bytesOf('upgrade')
 
 /** Goes on with the field lines of a head (RFC 9112 §5) up to the empty line behind them. */
-export function scanFields(
-  head: Head,
-  bytes: Uint8Array,
-  stop: number,
-): typeof MORE | typeof DONE | typeof REFUSED {
+export function scanFields(head: Head, bytes: Uint8Array, stop: number): Outcome {
   let stage = head.stage
   let at = head.at
   for (;;) {

@@ -1,3 +1,4 @@
+import { bytesOf } from './headCharacters.ts'
 import {
   BY_CHUNKS,
   BY_CLOSE,
@@ -6,19 +7,26 @@ import {
   HEAD,
   type Head,
   NO_BODY,
+  type Outcome,
   refuse,
-  type REFUSED,
   TUNNEL,
 } from './head.ts'
-import { LENGTH_AND_CODING, CODING_IN_1_0, NO_HOST, OTHER_HOST, UNKNOWN_EXPECTATION } from './headRefusals.ts'
+import {
+  LENGTH_AND_CODING,
+  CODING_IN_1_0,
+  NO_HOST,
+  NO_PROTOCOL,
+  OTHER_HOST,
+  UNKNOWN_EXPECTATION,
+} from './headRefusals.ts'
 import { is } from './scannerFields.ts'
 import { sameSpan } from './scannerTarget.ts'
 
-const expected = Buffer.from('100-continue', 'latin1')
-const h2c = Buffer.from('h2c', 'latin1')
+const expected = bytesOf('100-continue')
+const h2c = bytesOf('h2c')
 
 /** What the fields of a request mean together: framing (RFC 9112 §6.3), persistence (§9.3), Host (§3.2). */
-export function frameRequest(head: Head, bytes: Uint8Array): typeof DONE | typeof REFUSED {
+export function frameRequest(head: Head, bytes: Uint8Array): Outcome {
   const { spans, host, expect } = head
   if (host < 0 && head.minor > 0) return refuse(head, NO_HOST)
   if (head.authorityEnd > head.authorityStart && host >= 0) {
@@ -46,11 +54,12 @@ export function frameRequest(head: Head, bytes: Uint8Array): typeof DONE | typeo
 }
 
 /** What the fields of a response mean together. The body of a response to HEAD, and of 1xx, 204 and 304, is none (RFC 9112 §6.3). */
-export function frameResponse(head: Head, method: number): typeof DONE | typeof REFUSED {
+export function frameResponse(head: Head, method: number): Outcome {
   const { status, contentLength } = head
   if (head.chunked && head.minor === 0) return refuse(head, CODING_IN_1_0)
   head.keepAlive = persists(head)
   if (status === 101) {
+    if (head.upgradeField < 0) return refuse(head, NO_PROTOCOL)
     head.framing = TUNNEL
     head.upgrade = true
     head.keepAlive = false

@@ -12,11 +12,12 @@ import {
   PUT,
   TRACE,
 } from './head.ts'
-import { COLON, SLASH, lowerBytes, hostBytes, literalBytes } from './headCharacters.ts'
+import { COLON, SLASH, lowerBytes, hostBytes, literalBytes, bytesOf } from './headCharacters.ts'
 
-const bytesOf = (text: string): Uint8Array => Buffer.from(text, 'latin1')
 /** By number; methods are case-sensitive (RFC 9110 §9.1). */
-const methods = ['', 'GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'OPTIONS', 'TRACE', 'PATCH'].map(bytesOf)
+const methods = ['', 'GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'OPTIONS', 'TRACE', 'PATCH'].map((name) =>
+  bytesOf(name),
+)
 const connect = bytesOf('CONNECT')
 const scheme = bytesOf('http://')
 
