@@ -1,0 +1,123 @@
+import { getSystemErrorMessage, getSystemErrorName } from 'node:util'
+import { SystemCallError } from '../ffi.ts'
+import { addressOf, addressText } from '../netlink/addressText.ts'
+import { loadCalls, type Calls } from './calls.ts'
+
+const AF_INET = 2
+const AF_INET6 = 10
+const SOCK_STREAM = 1
+const SOCK_CLOEXEC = 0o2000000
+/** asm-generic/socket.h */
+const SOL_SOCKET = 1
+const SO_REUSEADDR = 2
+const SO_LINGER = 13
+const IPPROTO_TCP = 6
+const TCP_NODELAY = 1
+const IPPROTO_IPV6 = 41
+const IPV6_V6ONLY = 26
+const SHUT_WR = 1
+/** fcntl.h */
+const F_SETFL = 4
+const O_NONBLOCK = 0o4000
+/** The kernel cuts it to net.core.somaxconn. */
+const backlog = 4096
+
+/** struct sockaddr_in6, the longer one. */
+export const socketAddressBytes = 28
+
+const on = int(1)
+/** struct linger: on, no time; the rest is dropped and the peer gets a RST. */
+const dropRest = new Uint8Array(new Int32Array([1, 0]).buffer)
+
+/** A listening socket. Threads may share it: its descriptor is a number of the process. */
+export interface ListeningSocket {
+  readonly descriptor: number
+  readonly port: number
+  close(): void
+}
+
+/**
+ * A socket that listens; an IPv6 one takes no IPv4 clients.
+ *
+ * @throws SystemCallError such as EADDRINUSE, EADDRNOTAVAIL, EACCES
+ */
+export async function listenOn(address: string, port: number): Promise<ListeningSocket> {
+  const calls = await loadCalls()
+  const socketAddress = socketAddressOf(address, port)
+  const checked = (call: string, result: number): number => {
+    if (result >= 0) return result
+    const text = `${getSystemErrorName(result)}: ${getSystemErrorMessage(result)} ${address}:${port}`
+    throw new SystemCallError(call, -result, text)
+  }
+  const isV6 = socketAddress[0] === AF_INET6
+  const descriptor = checked('socket', calls.socket(isV6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0))
+  try {
+    const set = (level: number, name: number) =>
+      checked('setsockopt', calls.setsockopt(descriptor, level, name, on))
+    set(SOL_SOCKET, SO_REUSEADDR)
+    // What is accepted inherits it.
+    set(IPPROTO_TCP, TCP_NODELAY)
+    if (isV6) set(IPPROTO_IPV6, IPV6_V6ONLY)
+    checked('bind', calls.bind(descriptor, socketAddress))
+    checked('listen', calls.listen(descriptor, backlog))
+    const bound = new Uint8Array(socketAddressBytes)
+    checked('getsockname', calls.getsockname(descriptor, bound))
+    return { descriptor, port: endpointOf(bound).port, close: () => void calls.close(descriptor) }
+  } catch (error) {
+    calls.close(descriptor)
+    throw error
+  }
+}
+
+/** A socket for `connect`. @returns its descriptor or a negated errno */
+export function openSocket(calls: Calls, socketAddress: Uint8Array): number {
+  const family = socketAddress.length === socketAddressBytes ? AF_INET6 : AF_INET
+  const descriptor = calls.socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0)
+  if (descriptor >= 0) calls.setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, on)
+  return descriptor
+}
+
+/** Its close will be a RST. */
+export function dropOnClose(calls: Calls, descriptor: number): void {
+  calls.setsockopt(descriptor, SOL_SOCKET, SO_LINGER, dropRest)
+}
+
+/** Sends a FIN after what was sent. */
+export function endSending(calls: Calls, descriptor: number): void {
+  calls.shutdown(descriptor, SHUT_WR)
+}
+
+/** Whether splice(2) waits for the socket. */
+export function setBlocking(calls: Calls, descriptor: number, isBlocking: boolean): void {
+  calls.fcntl(descriptor, F_SETFL, isBlocking ? 0 : O_NONBLOCK)
+}
+
+/** The other end; '' and 0 where it is gone. */
+export function peerOf(calls: Calls, descriptor: number): { address: string; port: number } {
+  const socketAddress = new Uint8Array(socketAddressBytes)
+  if (calls.getpeername(descriptor, socketAddress) < 0) return { address: '', port: 0 }
+  return endpointOf(socketAddress)
+}
+
+/** struct sockaddr_in or sockaddr_in6 (16 or 28 bytes) of an endpoint. @throws Error where the address is none */
+export function socketAddressOf(address: string, port: number): Uint8Array {
+  const bytes = addressOf(address)
+  const isV4 = bytes.length === 4
+  const socketAddress = new Uint8Array(isV4 ? 16 : socketAddressBytes)
+  socketAddress[0] = isV4 ? AF_INET : AF_INET6
+  socketAddress[2] = port >> 8
+  socketAddress[3] = port & 0xff
+  socketAddress.set(bytes, isV4 ? 4 : 8)
+  return socketAddress
+}
+
+/** Address and port of a struct sockaddr_in or sockaddr_in6. */
+export function endpointOf(socketAddress: Uint8Array): { address: string; port: number } {
+  const isV4 = socketAddress[0] === AF_INET
+  const bytes = isV4 ? socketAddress.subarray(4, 8) : socketAddress.subarray(8, 24)
+  return { address: addressText(bytes), port: ((socketAddress[2] ?? 0) << 8) | (socketAddress[3] ?? 0) }
+}
+
+function int(value: number): Uint8Array {
+  return new Uint8Array(new Int32Array([value]).buffer)
+}

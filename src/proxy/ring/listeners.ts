@@ -1,0 +1,85 @@
+import type { StreamEvents, StreamListener } from '../stream.ts'
+import type { Operations } from './operations.ts'
+
+const EINTR = 4
+const EAGAIN = 11
+const EPROTO = 71
+const ECONNABORTED = 103
+const ECANCELED = 125
+/** One client went while it was accepted: the next one may do. */
+const passing = new Set([EINTR, EAGAIN, EPROTO, ECONNABORTED, ECANCELED])
+/** Milliseconds until accepting is tried again where descriptors or memory have run out (EMFILE, ENFILE, ENOBUFS). */
+const backOff = 100
+
+interface Listening {
+  readonly descriptor: number
+  readonly events: StreamEvents
+  /** Closed with the listener. */
+  readonly isOwn: boolean
+  /** When to accept again after a failure; 0: it accepts. */
+  retryAt: number
+}
+
+/** Listening sockets of one ring. */
+export class Listeners {
+  readonly #operations: Operations
+  readonly #take: (descriptor: number, events: StreamEvents) => void
+  /** By a number that is used once, so that what completes late finds nobody. */
+  readonly #listening = new Map<number, Listening>()
+  #last = 0
+  /** The earliest `retryAt`. */
+  retryAt = Infinity
+
+  /** @param take is given each client */
+  constructor(operations: Operations, take: (descriptor: number, events: StreamEvents) => void) {
+    this.#operations = operations
+    this.#take = take
+  }
+
+  add(descriptor: number, port: number, events: StreamEvents, isOwn: boolean): StreamListener {
+    this.#last += 1
+    const id = this.#last
+    this.#listening.set(id, { descriptor, events, isOwn, retryAt: 0 })
+    this.#operations.accept(id, descriptor)
+    return { port, close: () => this.#close(id) }
+  }
+
+  accepted(id: number, result: number, now: number): void {
+    const listening = this.#listening.get(id)
+    if (listening === undefined) {
+      if (result >= 0) this.#operations.close(result)
+      return
+    }
+    if (result >= 0 || passing.has(-result)) this.#operations.accept(id, listening.descriptor)
+    else {
+      listening.retryAt = now + backOff
+      this.retryAt = Math.min(this.retryAt, listening.retryAt)
+    }
+    if (result >= 0) this.#take(result, listening.events)
+  }
+
+  /** Accepts again where the time has come. */
+  retry(now: number): void {
+    if (now < this.retryAt) return
+    this.retryAt = Infinity
+    for (const [id, listening] of this.#listening) {
+      if (listening.retryAt === 0) continue
+      if (listening.retryAt <= now) {
+        listening.retryAt = 0
+        this.#operations.accept(id, listening.descriptor)
+      } else this.retryAt = Math.min(this.retryAt, listening.retryAt)
+    }
+  }
+
+  end(): void {
+    for (const id of this.#listening.keys()) this.#close(id)
+  }
+
+  #close(id: number): void {
+    const listening = this.#listening.get(id)
+    if (listening === undefined) return
+    this.#listening.delete(id)
+    this.#operations.cancel(listening.descriptor)
+    if (listening.isOwn) this.#operations.close(listening.descriptor)
+  }
+}
