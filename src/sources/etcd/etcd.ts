@@ -1,0 +1,158 @@
+import type { Log } from '../../control/events.ts'
+import type { FunctionSource, SourceState } from '../../control/functions.ts'
+import { endpointUrls, type EtcdAccess } from './access.ts'
+import { Follower, type Following } from './follower.ts'
+import { defaultGuard, Zone, type Change, type Guard, type HeldLoss } from './zone.ts'
+
+export interface EtcdOptions extends EtcdAccess {
+  /** Each under a prefix of its own, `golb/function/<zone>/`. */
+  readonly zones: readonly string[]
+  readonly guard?: Guard | undefined
+}
+
+export interface EtcdStatus {
+  /** The worst of the zones. */
+  readonly state: SourceState
+  /** Why it is not current, or what is held; '' where there is nothing to say. */
+  readonly message: string
+  readonly zones: readonly EtcdZoneStatus[]
+}
+
+export interface EtcdZoneStatus {
+  readonly zone: string
+  readonly state: SourceState
+  readonly endpoint: string
+  /** All up to this revision of etcd is known; 0: nothing is. */
+  readonly revision: number
+  /** Milliseconds since etcd last proved that all it has is known; null: it never did. */
+  readonly age: number | null
+  readonly message: string
+  readonly held: HeldLoss | null
+}
+
+export interface EtcdSource {
+  status(): EtcdStatus
+  /** An operator's word that etcd is right: takes the held losses. @returns how many functions changed */
+  confirm(): number
+  close(): Promise<void>
+}
+
+/**
+ * Keeps the functions of some zones as etcd has them until `close`. Functions stay while etcd is away.
+ *
+ * @throws Error for options that cannot be right
+ */
+export function startEtcd(
+  options: EtcdOptions,
+  functions: FunctionSource,
+  log: Log,
+  now: () => number = Date.now,
+  random: () => number = Math.random,
+): EtcdSource {
+  const urls = endpointUrls(options)
+  const guard = options.guard ?? defaultGuard
+  const followed = options.zones.map((zone) => {
+    const known = new Zone(zone, functions.held(zone), guard)
+    const changed = (changes: readonly Change[]): void => tell(changes, zone)
+    const holdMs = guard.graceMs / guard.loads
+    const follower = new Follower({
+      zone,
+      known,
+      urls,
+      access: options,
+      holdMs,
+      changed,
+      now,
+      random,
+      stood: () => report(),
+    })
+    return { zone, known, follower }
+  })
+  let told: Pick<EtcdStatus, 'state' | 'message'> | null = null
+
+  function tell(changes: readonly Change[], zone: string): void {
+    for (const change of changes) {
+      switch (change.type) {
+        case 'put':
+          functions.put(change.key, zone, change.name, change.spec)
+          break
+        case 'remove':
+          functions.remove(change.key, zone, change.name)
+          break
+        case 'reject':
+          log.warn({ key: change.key }, `etcd: ${change.reason}`)
+          functions.reject(change.key, change.reason)
+          break
+        case 'settle':
+          functions.settle(change.key)
+          break
+        default:
+          change satisfies never
+      }
+    }
+    report()
+  }
+
+  function report(): void {
+    const { state, message } = status()
+    functions.report(state, message)
+    // One outage has many messages, one for each member.
+    if (state === told?.state && (state !== 'held' || message === told.message)) return
+    if (state === 'current') log.info({}, 'etcd: functions are as it has them')
+    else if (message !== '') log.warn({}, message)
+    told = { state, message }
+  }
+
+  function status(): EtcdStatus {
+    const zones = followed.map(({ zone, known, follower }) =>
+      zoneStatus(zone, known.revision, known.held, follower.following, now()),
+    )
+    const state = order.find((state) => zones.some((zone) => zone.state === state)) ?? 'current'
+    const message = [...new Set(zones.map(({ message }) => message).filter((text) => text !== ''))].join('; ')
+    return { state, message, zones }
+  }
+
+  return {
+    status,
+    confirm: () => {
+      const changes = followed.map(({ zone, known }) => {
+        const changes = known.confirm()
+        tell(changes, zone)
+        return changes.length
+      })
+      return changes.reduce((sum, count) => sum + count, 0)
+    },
+    close: async () => {
+      await Promise.all(followed.map(({ follower }) => follower.close()))
+    },
+  }
+}
+
+/** The worst first. */
+const order: readonly SourceState[] = ['stale', 'held', 'starting', 'current']
+
+function zoneStatus(
+  zone: string,
+  revision: number,
+  held: HeldLoss | null,
+  { state, endpoint, provenAt, message }: Following,
+  now: number,
+): EtcdZoneStatus {
+  return {
+    zone,
+    state: state === 'current' && held !== null ? 'held' : state,
+    endpoint,
+    revision,
+    age: provenAt === 0 ? null : Math.max(0, now - provenAt),
+    message: [message, held === null ? '' : heldText(zone, held)].filter((text) => text !== '').join('; '),
+    held,
+  }
+}
+
+function heldText(zone: string, { functions, instances, of, onlyByOperator }: HeldLoss): string {
+  const shown = functions.slice(0, 5).join(', ') + (functions.length > 5 ? ', …' : '')
+  const end = onlyByOperator
+    ? 'confirm it if that is meant'
+    : 'taken when etcd still says so in a while, or when it is confirmed'
+  return `zone ${zone}: etcd has ${instances} of ${of} instances no more (${shown}), which is too many at once: ${end}`
+}
