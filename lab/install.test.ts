@@ -13,7 +13,7 @@ describe('the lab', () => {
       fileURLToPath(new URL('install.ts', import.meta.url)),
       '--list',
     ])
-    expect(stdout.toString()).toMatch(/^haproxy +peer of the TCP benches$/m)
+    expect(stdout.toString()).toMatch(/^haproxy +peer of the TCP and HTTP benches$/m)
   })
 
   it.skipIf(!debian)('tells what is missing (on Debian)', () => {
