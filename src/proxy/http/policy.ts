@@ -21,7 +21,7 @@ export interface ProxyPolicy {
   readonly watchedRequestFields: readonly string[]
   /** What stands behind a number that `decide` or `next` gave; read when a connection is made. */
   upstream(upstream: UpstreamNumber): Upstream
-  /** The head is complete: fills `decision`, of which only `action` is reset before. */
+  /** The head is complete: fills `decision`, which is reset before: refuse with 503, nothing stripped. */
   decide(exchange: Exchange, request: ProxyRequest, decision: Decision): void
   /**
    * The upstream could not be had and nothing of its answer has come: another one, or -1 for an answer of 502 or 504.
@@ -45,6 +45,9 @@ export interface ProxyPolicy {
   /** The request is over, one way or the other; its number is free. */
   ended(exchange: Exchange, end: ExchangeEnd): void
 }
+
+/** Bytes of an answer, head and body; `prepareAnswer` cuts the body where it is longer. */
+export const answerLimit = 4096
 
 /** At most so many bytes are written by `requestFields` and by `responseFields`. */
 export const fieldsLimit = 1024
@@ -114,8 +117,18 @@ export interface ExchangeEnd {
  * - broken: the upstream ended, or answered what is no HTTP, before the response was whole
  * - abandoned: the client went, or did not send or take its bytes in time
  * - expired: it waited too long for its turn
+ * - answered: by the proxy itself, since the request or the policy wanted it so (in the access log only)
  */
-export type Outcome = 'completed' | 'refused' | 'timeout' | 'broken' | 'abandoned' | 'expired'
+export type Outcome = (typeof outcomes)[number]
+export const outcomes = [
+  'completed',
+  'refused',
+  'timeout',
+  'broken',
+  'abandoned',
+  'expired',
+  'answered',
+] as const
 
 /** A response made beforehand. */
 export interface Answer {
@@ -132,13 +145,15 @@ export function prepareAnswer(
   body = '',
   fields: Readonly<Record<string, string>> = {},
 ): Answer {
-  const bytes = new TextEncoder().encode(body)
+  const encoder = new TextEncoder()
+  // The rest is for the head, the fields of the policy and Connection.
+  const bytes = encoder.encode(body).subarray(0, answerLimit / 2)
   const all = {
     ...(body === '' ? {} : { 'Content-Type': 'text/plain; charset=utf-8' }),
     'Content-Length': String(bytes.length),
     ...fields,
   }
   const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`)
-  const head = new TextEncoder().encode(`HTTP/1.1 ${status} ${reason}\r\n${lines.join('')}`)
+  const head = encoder.encode(`HTTP/1.1 ${status} ${reason}\r\n${lines.join('')}`)
   return { status, head, body: bytes }
 }

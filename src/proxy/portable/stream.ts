@@ -27,6 +27,7 @@ export class PortableStreams implements StreamTransport {
   readonly #connections: (PortableConnection | null)[]
   readonly #free: Connection[]
   readonly #servers = new Set<Server>()
+  #wake: NodeJS.Timeout | undefined
 
   constructor({ slots, slotBytes }: PortableStreamsOptions) {
     this.slotBytes = slotBytes
@@ -121,10 +122,11 @@ export class PortableStreams implements StreamTransport {
   }
 
   wakeAfter(milliseconds: number, wake: () => void): void {
-    setTimeout(wake, milliseconds).unref()
+    this.#wake = setTimeout(wake, milliseconds).unref()
   }
 
   end(): void {
+    clearTimeout(this.#wake)
     for (const server of this.#servers) server.close()
     this.#servers.clear()
     for (const connection of this.#connections) if (connection !== null) this.close(connection.number)

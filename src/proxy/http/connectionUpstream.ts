@@ -1,0 +1,366 @@
+import type { Connection } from '../stream.ts'
+import { advance, beginBody, Body, decode } from './body.ts'
+import type { ClientConnection } from './connectionClient.ts'
+import { beginHead, BY_CHUNKS, BY_CLOSE, DONE, type Head, MORE, REFUSED } from './head.ts'
+import { CLOSING, endHead, KEPT_ALIVE, PERSISTENT, writeRequestHead, writeResponseHead } from './headWrite.ts'
+import { fieldsLimit, type UpstreamNumber } from './policy.ts'
+import type { ProxyContext } from './proxyContext.ts'
+import { counter } from './proxyCounters.ts'
+import { scanResponse } from './scanner.ts'
+
+const CONNECTING = 0
+/** In the pool. */
+const IDLE = 1
+/** The request is on its way; no head of a final response has come. */
+const READING_HEAD = 2
+const READING_BODY = 3
+const TUNNELLING = 4
+const CLOSED = 5
+
+const connects = counter('connects')
+const upgrades = counter('upgrades')
+
+const lineEndBytes = 2
+
+/**
+ * A connection to an upstream, and the client whose request it has.
+ *
+ *     CONNECTING ─► READING_HEAD ─┬─► READING_BODY ─► IDLE ─► READING_HEAD …
+ *                                 └─► TUNNELLING
+ *
+ * Its slot holds the head of the request, with the first of its body, and behind `from` what it answers; there a rewritten
+ * head is put right before the body's first bytes, so that both are one send.
+ */
+export class UpstreamConnection {
+  readonly number: Connection
+  readonly #context: ProxyContext
+  readonly #slot: number
+  readonly #from: number
+  readonly #slotEnd: number
+  #state = CLOSED
+  #upstream: UpstreamNumber = -1
+  #retirement = 0
+  #client: ClientConnection | null = null
+  /** It has served a request before this one. */
+  #used = false
+
+  /** What it sent and has not been used. */
+  #begin = 0
+  #end = 0
+  #receiving = false
+  #sending = false
+  /** The head of the request is on its way: its room in the slot is taken. */
+  #headLeaving = false
+  /** The first of the body did not fit behind the head. */
+  #firstBodyLeft = false
+  #requestSent = false
+  #ended = false
+  /** Of the response. */
+  readonly #body = new Body()
+  #keepAlive = false
+  #decoded = false
+  #responseWhole = false
+  #heard = false
+
+  constructor(number: Connection, context: ProxyContext) {
+    this.number = number
+    this.#context = context
+    this.#slot = context.transport.slotOf(number)
+    this.#from = this.#slot + context.layout.upstreamFrom
+    this.#slotEnd = this.#slot + context.transport.slotBytes
+  }
+
+  get isConnecting(): boolean {
+    return this.#state === CONNECTING
+  }
+
+  connecting(upstream: UpstreamNumber, client: ClientConnection): void {
+    this.#state = CONNECTING
+    this.#upstream = upstream
+    this.#retirement = this.#context.retirements[upstream] as number
+    this.#client = client
+    this.#used = this.#receiving = this.#sending = this.#ended = false
+    this.#context.counters.add(connects, 1)
+  }
+
+  connected(result: number): void {
+    const client = this.#client
+    if (client === null) return this.drop()
+    if (result < 0) {
+      this.drop()
+      return client.connectFailed(result)
+    }
+    this.#context.tick()
+    client.scanAgain()
+    this.begin(client)
+  }
+
+  /** Sends the head that is in the shared one. */
+  begin(client: ClientConnection): void {
+    const context = this.#context
+    const { arena, policy, transport, requestHead } = context
+    this.#used = this.#state === IDLE
+    if (this.#used) context.never(this.number)
+    this.#state = READING_HEAD
+    this.#client = client
+    this.#requestSent = this.#heard = this.#responseWhole = false
+
+    let end = writeRequestHead(
+      requestHead,
+      arena,
+      requestHead.pathStart + client.targetSkip,
+      client.targetPrefix,
+      policy.upstream(this.#upstream).host,
+      context.droppedOfRequests,
+      arena,
+      this.#slot,
+      this.#from - fieldsLimit - lineEndBytes,
+    )
+    if (end < 0) return this.#broken()
+    end = policy.requestFields(client.number, context.request, this.#upstream, arena, end)
+    end = endHead(arena, end, this.#from)
+    const first = client.firstBodyEnd - client.firstBodyAt
+    this.#firstBodyLeft = end + first > this.#from
+    if (first > 0 && !this.#firstBodyLeft) {
+      arena.copyWithin(end, client.firstBodyAt, client.firstBodyEnd)
+      end += first
+    }
+    this.#headLeaving = this.#sending = true
+    transport.send(this.number, this.#slot, end - this.#slot, this.#firstBodyLeft)
+    client.headSent()
+    if (!this.#receiving) this.#receive(this.#from)
+  }
+
+  /** Sends bytes out of the client's slot: a part of the body, or of a tunnel. */
+  sendPiece(at: number, bytes: number): void {
+    if (bytes === 0) return this.#client?.bodySent()
+    this.#sending = true
+    this.#context.transport.send(this.number, at, bytes, false)
+  }
+
+  sent(result: number): void {
+    const client = this.#client
+    this.#sending = false
+    // What it says, or that it has ended, is received all the same; it is never used again.
+    if (result < 0 || client === null) return
+    if (this.#headLeaving) {
+      this.#headLeaving = false
+      if (this.#firstBodyLeft) {
+        this.sendPiece(client.firstBodyAt, client.firstBodyEnd - client.firstBodyAt)
+      } else this.#pieceDelivered(client)
+      if (this.#state === READING_HEAD && !this.#receiving && this.#end > this.#begin) this.#readHead()
+    } else this.#pieceDelivered(client)
+  }
+
+  #pieceDelivered(client: ClientConnection): void {
+    this.#requestSent = client.requestWhole && !this.#sending
+    client.bodySent()
+  }
+
+  /** The client's side of a tunnel has ended. */
+  endRequest(): void {
+    this.#context.transport.shutdown(this.number)
+    if (this.#ended) this.#client?.tunnelEnded()
+  }
+
+  received(result: number): void {
+    this.#receiving = false
+    if (this.#state === IDLE) return this.drop()
+    if (result <= 0) return this.#peerEnded(result)
+    this.#end += result
+    switch (this.#state) {
+      case READING_HEAD:
+        this.#heard = true
+        // An answer to a head that has not left yet: its room is needed for the answer's head.
+        if (!this.#headLeaving) this.#readHead()
+        return
+      case READING_BODY:
+        return this.#readBody()
+      case TUNNELLING:
+        return this.#client?.sendPiece(this.#begin, this.#end - this.#begin, true)
+      default:
+    }
+  }
+
+  /** The client has taken what it was sent. */
+  pieceSent(): void {
+    if (this.#state === READING_HEAD) {
+      // It was an interim response.
+      if (this.#begin < this.#end) this.#readHead()
+      else this.#receive(this.#from)
+    } else if (this.#responseWhole) this.#done()
+    else if (this.#ended) this.#client?.tunnelEnded()
+    else this.#receive(this.#from)
+  }
+
+  /** Ends it, whatever it is at. */
+  drop(): void {
+    if (this.#state === CLOSED) return
+    const { pool, transport } = this.#context
+    if (this.#state === IDLE) pool.remove(this.number)
+    this.#state = CLOSED
+    this.#client = null
+    this.#context.never(this.number)
+    transport.close(this.number)
+  }
+
+  // ── The response ──────────────────────────────────────────────────────────────────────────────────────────────
+
+  #readHead(): void {
+    const client = this.#client
+    if (client === null) return
+    const { arena, responseHead: head } = this.#context
+    beginHead(head, this.#begin)
+    const outcome = scanResponse(head, arena, this.#end, client.method)
+    if (outcome === REFUSED) return this.#broken()
+    if (outcome === MORE) {
+      if (this.#end === this.#slotEnd) this.#moveDown()
+      return this.#receive(this.#end)
+    }
+    if (head.status === 101) this.#switch(client, head)
+    else if (head.status < 200) this.#interim(client, head)
+    else this.#final(client, head)
+  }
+
+  /** Room for the rest of a head behind interim ones. */
+  #moveDown(): void {
+    this.#context.arena.copyWithin(this.#from, this.#begin, this.#end)
+    this.#end -= this.#begin - this.#from
+    this.#begin = this.#from
+  }
+
+  #interim(client: ClientConnection, head: Head): void {
+    this.#begin = head.end
+    // HTTP/1.0 knows none (RFC 9110 §15.2).
+    if (client.minor === 0) return this.pieceSent()
+    const start = this.#headBefore(head, PERSISTENT, false, client, false)
+    if (start < 0) return this.#broken()
+    client.sendPiece(start, head.end - start, false)
+  }
+
+  #final(client: ClientConnection, head: Head): void {
+    client.responded(head.status)
+    this.#keepAlive = head.keepAlive
+    beginBody(this.#body, head)
+    this.#decoded = client.minor === 0 && head.framing === BY_CHUNKS
+    if (head.framing === BY_CLOSE || this.#decoded || !client.requestWhole) client.closing = true
+    const connection = client.closing ? CLOSING : client.minor === 0 ? KEPT_ALIVE : PERSISTENT
+    const bodyAt = head.end
+    const start = this.#headBefore(head, connection, this.#decoded, client, true)
+    if (start < 0) return this.#broken()
+    this.#state = READING_BODY
+    this.#begin = bodyAt
+    this.#takeBody(client, start)
+  }
+
+  #switch(client: ClientConnection, head: Head): void {
+    if (!client.upgrade || head.upgradeField < 0) return this.#broken()
+    this.#context.counters.add(upgrades, 1)
+    client.responded(head.status)
+    const start = this.#headBefore(head, PERSISTENT, false, client, true)
+    if (start < 0) return this.#broken()
+    this.#state = TUNNELLING
+    client.sendPiece(start, this.#end - start, true)
+    client.tunnel()
+  }
+
+  #readBody(): void {
+    const client = this.#client
+    if (client !== null) this.#takeBody(client, this.#begin)
+  }
+
+  /** Sends on what belongs to the body, and what stands before it from `start` on. */
+  #takeBody(client: ClientConnection, start: number): void {
+    const body = this.#body
+    const { arena } = this.#context
+    const outcome = this.#decoded
+      ? decode(body, arena, this.#begin, this.#end)
+      : advance(body, arena, this.#begin, this.#end)
+    if (outcome === REFUSED) return this.#broken()
+    this.#responseWhole = outcome === DONE
+    this.#begin = body.at
+    const end = this.#decoded ? body.dataEnd : body.at
+    if (end > start) client.sendPiece(start, end - start, true)
+    else this.pieceSent()
+  }
+
+  /** Writes the head anew so that it ends where the scanned one did. @returns where it begins; -1: it does not fit */
+  #headBefore(
+    head: Head,
+    connection: number,
+    decoded: boolean,
+    client: ClientConnection,
+    final: boolean,
+  ): number {
+    const { arena, policy, droppedOfResponses } = this.#context
+    const bodyAt = head.end
+    let end = writeResponseHead(
+      head,
+      arena,
+      connection,
+      decoded,
+      droppedOfResponses,
+      arena,
+      this.#slot,
+      this.#from - fieldsLimit - lineEndBytes,
+    )
+    if (end < 0) return -1
+    if (final) end = policy.responseFields(client.number, this.#upstream, arena, end)
+    end = endHead(arena, end, this.#from)
+    const start = bodyAt - (end - this.#slot)
+    arena.copyWithin(start, this.#slot, end)
+    return start
+  }
+
+  /** The response was passed on whole. */
+  #done(): void {
+    const client = this.#client
+    const { pool, retirements, options, stopping } = this.#context
+    // An answer that came early: what is still being sent lies in the client's slot.
+    if (!this.#requestSent && client !== null) client.closing = true
+    const clean = this.#keepAlive && this.#requestSent && !this.#ended && this.#begin === this.#end
+    const wanted = !stopping && retirements[this.#upstream] === this.#retirement
+    if (clean && wanted && pool.put(this.#upstream, this.number)) {
+      this.#state = IDLE
+      this.#client = null
+      this.#context.due(this.number, options.upstreamIdleMs)
+      if (!this.#receiving) this.#receive(this.#from)
+    } else this.drop()
+    client?.responseDone()
+  }
+
+  /** @param result 0, or a negated errno */
+  #peerEnded(result: number): void {
+    const client = this.#client
+    if (client === null) return this.drop()
+    this.#ended = true
+    switch (this.#state) {
+      case READING_HEAD: {
+        const silent = !this.#heard
+        const used = this.#used
+        this.drop()
+        return client.upstreamLost(result, silent, used)
+      }
+      case READING_BODY:
+        if (this.#body.framing !== BY_CLOSE || result < 0) return this.#broken()
+        return this.#done()
+      case TUNNELLING:
+        if (result < 0) return client.cut()
+        return client.tunnelEnded()
+      default:
+        this.drop()
+    }
+  }
+
+  #broken(): void {
+    const client = this.#client
+    this.drop()
+    client?.responseBroken()
+  }
+
+  #receive(at: number): void {
+    if (at === this.#from) this.#begin = this.#end = at
+    this.#receiving = true
+    this.#context.transport.receive(this.number, at, this.#slotEnd - at)
+  }
+}

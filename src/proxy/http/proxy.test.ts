@@ -1,0 +1,13 @@
+import { ringMissing } from '../../kernel/uring/probe.ts'
+import { PortableStreams } from '../portable/stream.ts'
+import { driven } from '../ring/rig.ts'
+import { RingStream } from '../ring/stream.ts'
+import { forwardingSuite } from './proxySuite.ts'
+
+const missing = await ringMissing()
+if (missing !== null) console.warn(`skipped: the HTTP proxy over the ring, as ${missing}`)
+
+for (const suite of [forwardingSuite]) {
+  suite('node:net', (options) => new PortableStreams(options))
+  if (missing === null) suite('the ring', async (options) => driven(await RingStream.open(options)))
+}

@@ -1,0 +1,126 @@
+import type { Connection, StreamEvents, StreamListener, StreamTransport } from '../stream.ts'
+import { ClientConnection } from './connectionClient.ts'
+import type { Exchange, ProxyPolicy, UpstreamNumber } from './policy.ts'
+import { ProxyContext } from './proxyContext.ts'
+import { ProxyCounters } from './proxyCounters.ts'
+import type { AccessLog } from './proxyLog.ts'
+import { type ProxyOptions, usualOptions } from './proxyOptions.ts'
+
+export interface ProxyParts {
+  readonly transport: StreamTransport
+  readonly policy: ProxyPolicy
+  /** What differs from `usualOptions`. */
+  readonly options?: Partial<ProxyOptions>
+  readonly counters?: ProxyCounters
+  readonly log?: AccessLog
+}
+
+/** An HTTP/1.1 reverse proxy over one transport. It belongs to the thread that owns the transport. */
+export class HttpProxy {
+  readonly counters: ProxyCounters
+  /** Exchange numbers are below this. */
+  readonly exchanges: number
+  readonly #context: ProxyContext
+  readonly #listeners: StreamListener[] = []
+  readonly #clientEvents: StreamEvents
+  #stopped: (() => void) | null = null
+  #over = false
+  #graceEnds = Infinity
+
+  constructor({ transport, policy, options, counters, log }: ProxyParts) {
+    const upstreamEvents: StreamEvents = {
+      accepted: () => undefined,
+      connected: (connection, result) => context.upstreams[connection]?.connected(result),
+      received: (connection, result) => context.upstreams[connection]?.received(result),
+      sent: (connection, result) => context.upstreams[connection]?.sent(result),
+    }
+    const context = new ProxyContext({
+      transport,
+      policy,
+      options: { ...usualOptions, ...options },
+      counters: counters ?? new ProxyCounters(),
+      log: log ?? null,
+      upstreamEvents,
+      clientClosed: () => this.#clientClosed(),
+    })
+    this.#clientEvents = {
+      accepted: (connection) => this.#accepted(connection),
+      connected: () => undefined,
+      received: (connection, result) => context.clients[connection]?.received(result),
+      sent: (connection, result) => context.clients[connection]?.sent(result),
+    }
+    this.#context = context
+    this.counters = context.counters
+    this.exchanges = context.clients.length
+    transport.wakeAfter(context.options.sweepMs, () => this.#sweep())
+  }
+
+  /** @throws the system's error */
+  async listen(address: string, port: number): Promise<StreamListener> {
+    const listener = await this.#context.transport.listen(address, port, this.#clientEvents)
+    this.#listeners.push(listener)
+    return listener
+  }
+
+  /** There is room for a request that the policy let wait: it is decided again. Within a call of the proxy's only as the last thing in `ended`. */
+  resume(exchange: Exchange): void {
+    this.#context.clients[exchange]?.resume()
+  }
+
+  /** An upstream is gone: its idle connections end, those at work end with their request. Its number may stand for another one. */
+  retire(upstream: UpstreamNumber): void {
+    const { pool, retirements, upstreams } = this.#context
+    retirements[upstream] = (retirements[upstream] as number) + 1
+    for (let idle = pool.take(upstream); idle >= 0; idle = pool.take(upstream)) upstreams[idle]?.drop()
+  }
+
+  /**
+   * Takes no more clients, ends idle ones, and lets the others finish their request.
+   *
+   * @param graceMs after which what is left is reset
+   * @returns when the last client has gone
+   */
+  stop(graceMs: number): Promise<void> {
+    const context = this.#context
+    context.stopping = true
+    for (const listener of this.#listeners.splice(0)) listener.close()
+    context.tick()
+    const stopped = new Promise<void>((resolve) => (this.#stopped = resolve))
+    this.#graceEnds = context.now + graceMs
+    for (const client of context.clients) if (client?.open === true) client.stop()
+    this.#clientClosed()
+    return stopped
+  }
+
+  #accepted(connection: Connection): void {
+    const context = this.#context
+    context.tick()
+    const client = (context.clients[connection] ??= new ClientConnection(connection, context))
+    client.accepted()
+  }
+
+  #clientClosed(): void {
+    if (this.#stopped === null || this.#over) return
+    if (this.#context.openClients > 0) return
+    this.#over = true
+    for (const upstream of this.#context.upstreams) upstream?.drop()
+    this.#stopped()
+  }
+
+  /** One look at all deadlines instead of a timer for each. */
+  #sweep(): void {
+    const context = this.#context
+    if (this.#over) return
+    context.transport.wakeAfter(context.options.sweepMs, () => this.#sweep())
+    context.tick()
+    const { deadlines, now, clients, upstreams } = context
+    for (let connection = 0; connection < deadlines.length; connection++) {
+      if ((deadlines[connection] as number) > now) continue
+      const client = clients[connection]
+      if (client?.open === true) client.expire()
+      else upstreams[connection]?.drop()
+    }
+    if (now < this.#graceEnds) return
+    for (const client of clients) client?.cut()
+  }
+}

@@ -1,0 +1,70 @@
+import { describe, expect, it } from 'vitest'
+import type { ExchangeEnd } from './policy.ts'
+import { AccessLog, LoggedText, targetLimit } from './proxyLog.ts'
+import { latencyBucket, latencyBuckets, latencyFloor } from './proxyCounters.ts'
+
+const bytes = (text: string): Uint8Array => Buffer.from(text, 'latin1')
+const end: ExchangeEnd = {
+  upstream: 3,
+  outcome: 'timeout',
+  status: 504,
+  requestBytes: 12,
+  responseBytes: 5_000_000_000,
+  milliseconds: 1.5,
+}
+
+function text(target: string): LoggedText {
+  const kept = new LoggedText()
+  const from = bytes(`GET ${target} `)
+  kept.keep(bytes('10.0.0.1 rest'), 8, from, 0, 3, 4, 4 + target.length)
+  return kept
+}
+
+describe('the access log', () => {
+  it('is read in another thread as it was written', () => {
+    const log = new AccessLog(4)
+    const reader = new AccessLog(log.memory)
+    log.write(1_700_000_000_000, text('/a'), end)
+    const records: unknown[] = []
+    expect(reader.drain((record) => records.push(record))).toBe(0)
+    expect(records).toEqual([
+      { ...end, time: 1_700_000_000_000, client: '10.0.0.1', method: 'GET', target: '/a' },
+    ])
+    expect(reader.drain((record) => records.push(record))).toBe(0)
+    expect(records).toHaveLength(1)
+  })
+
+  it('keeps the newest and tells how many were lost', () => {
+    const log = new AccessLog(4)
+    for (let index = 0; index < 7; index++) log.write(index, text(`/${index}`), end)
+    const targets: string[] = []
+    expect(log.drain((record) => targets.push(record.target))).toBe(3)
+    expect(targets).toEqual(['/3', '/4', '/5', '/6'])
+  })
+
+  it('cuts long targets', () => {
+    const log = new AccessLog(1)
+    log.write(0, text(`/${'x'.repeat(500)}`), end)
+    log.drain((record) => expect(record.target).toHaveLength(targetLimit))
+  })
+
+  it('refuses a size that is no power of two', () => {
+    expect(() => new AccessLog(3)).toThrow(/power of two/)
+  })
+})
+
+describe('the latency histogram', () => {
+  it('has buckets whose floors are in order, each holding its own', () => {
+    const floors = Array.from({ length: latencyBuckets }, (_, bucket) => latencyFloor(bucket))
+    expect(floors).toEqual([...floors].sort((a, b) => a - b))
+    expect(floors.map(latencyBucket)).toEqual(floors.map((_, bucket) => bucket))
+  })
+
+  it.each([
+    [-1, 0],
+    [0.003, 3],
+    [1e12, latencyBuckets - 1],
+  ])('puts %s ms into bucket %s', (milliseconds, bucket) => {
+    expect(latencyBucket(milliseconds)).toBe(bucket)
+  })
+})
