@@ -90,7 +90,7 @@ async function load(): Promise<Calls> {
     enter: (ring, submit, minimum, flags, argument) =>
       outcome(enter(number.ioUringEnter, ring, submit, minimum, flags, argument, argumentBytes)),
     map: (bytes, flags, descriptor, offset) => {
-      const address = Number(mmap(0, bytes, PROT_READ_WRITE, flags, descriptor, offset))
+      const address = mmap(0, bytes, PROT_READ_WRITE, flags, descriptor, offset)
       if (address === -1) {
         const errno = koffi.errno()
         throw new SystemCallError('mmap', errno, `${bytes} bytes are not to be had (errno ${errno})`)
