@@ -1,6 +1,7 @@
 import { churn } from './churn.ts'
 import { consul } from './consul.ts'
 import { handsOn } from './handsOn.ts'
+import { httpFuzz } from './httpFuzz.ts'
 import { ipvsKills } from './ipvs/kills.ts'
 import { ipvsOwnership } from './ipvs/ownership.ts'
 import { ipvsScale } from './ipvs/scale.ts'
@@ -21,6 +22,7 @@ export const shows: Readonly<Record<string, Show>> = {
   pulses,
   scale,
   consul,
+  'http-fuzz': httpFuzz,
   'ipvs-kills': ipvsKills,
   'ipvs-scale': ipvsScale,
   'ipvs-ownership': ipvsOwnership,
