@@ -62,6 +62,11 @@ export class HttpProxy {
     return listener
   }
 
+  /** Takes clients of a listener that `listen` makes, such as of a socket that threads share. */
+  serve(listen: (events: StreamEvents) => StreamListener): void {
+    this.#listeners.push(listen(this.#clientEvents))
+  }
+
   /** There is room for a request that the policy let wait: it is decided again. Within a call of the proxy's only as the last thing in `ended`. */
   resume(exchange: Exchange): void {
     this.#context.clients[exchange]?.resume()
