@@ -162,9 +162,20 @@ export class Etcd implements AsyncDisposable {
     return await this.#ctl(this.urls, args)
   }
 
-  /** `etcdctl put`. @param pairs key and value */
-  async put(...pairs: readonly (readonly [key: string, value: string])[]): Promise<void> {
-    for (const [key, value] of pairs) await this.ctl('put', '--', key, value)
+  /** Puts many keys fast, without TLS and authentication. */
+  async putAll(pairs: readonly (readonly [key: string, value: string])[]): Promise<void> {
+    const encode = (text: string): string => Buffer.from(text).toString('base64')
+    // Fewer than the 128 operations that a transaction may have.
+    for (let i = 0; i < pairs.length; i += 100) {
+      const success = pairs
+        .slice(i, i + 100)
+        .map(([key, value]) => ({ request_put: { key: encode(key), value: encode(value) } }))
+      const answer = await fetch(`${this.urls[0]}/v3/kv/txn`, {
+        method: 'POST',
+        body: JSON.stringify({ success }),
+      })
+      if (!answer.ok) throw new Error(`etcd refuses a transaction: ${await answer.text()}`)
+    }
   }
 
   /** Forgets all revisions but the present one. */

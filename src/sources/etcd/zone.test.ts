@@ -105,7 +105,10 @@ describe('a zone', () => {
 })
 
 describe('the guard', () => {
-  it('lets a single function go by an event, however much that is', () => {
+  it('lets one or two functions go by events, however much that is', () => {
+    expect(
+      shown(zone(guard, ...pairs('ab')).events([event('a', null, 2), event('b', null, 2)], 0)),
+    ).toHaveLength(2)
     expect(shown(zone(guard, ...pairs('a')).events([event('a', null, 2)], 0))).toEqual(['a remove'])
     const many = zone(guard, pair('a', value(9)), pair('b', value(1)))
     expect(shown(many.events([event('a', value(1), 2)], 0))).toEqual(['a=1'])
@@ -149,12 +152,15 @@ describe('the guard', () => {
   })
 
   it('takes a burst when loads say the same for a while', () => {
-    const known = zone(guard, ...pairs('ab'))
-    known.events([event('a', null, 2), event('b', null, 2)], 0)
+    const known = zone(guard, ...pairs('abc'))
+    known.events(
+      ['a', 'b', 'c'].map((name) => event(name, null, 2)),
+      0,
+    )
     expect(known.load(at(2), 30_000)).toEqual([])
     expect(known.load(at(2), 50_000)).toEqual([])
     expect(known.held).toMatchObject({ loads: 2, onlyByOperator: false })
-    expect(shown(known.load(at(2), 60_000))).toEqual(['a remove', 'b remove'])
+    expect(shown(known.load(at(2), 60_000))).toEqual(['a remove', 'b remove', 'c remove'])
     expect(known.held).toBeNull()
   })
 

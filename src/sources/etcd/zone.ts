@@ -69,6 +69,9 @@ export interface Guard {
 
 export const defaultGuard: Guard = { maxLoss: 0.5, windowMs: 10_000, graceMs: 60_000, loads: 3 }
 
+/** Functions that lose instances by events within the window, before that is no single deed any more. */
+const burst = 3
+
 interface Key {
   /** '' where the key cannot be read. */
   readonly name: FunctionName
@@ -97,7 +100,7 @@ interface Hold {
  * What is known of the functions of one zone: etcd's loads and events go in, changes for the gateway come out.
  *
  * A value that cannot be used never replaces one that can. A loss of more than a share of the instances at once, by a load
- * or by events of several functions, is held back until the instances are there again, several loads over a while say
+ * or by events of three functions or more, is held back until the instances are there again, several loads over a while say
  * the same, or an operator confirms it. What does not follow from what was known (an older revision, another cluster, a
  * load that finds nothing) an operator alone can confirm: so does an etcd look that was restarted empty.
  */
@@ -265,8 +268,8 @@ export class Zone {
     if (losing.length === 0) return false
     const before = total(this.#losses.map(({ instances }) => instances))
     const functions = losing.length + total(this.#losses.map(({ functions }) => functions))
-    // An event of one function is somebody's deed; that it was the only one makes it no accident.
-    if (by === 'events' && this.#hold === null && functions < 2) return false
+    // An event of one or two functions is somebody's deed; that there are no more makes it no accident.
+    if (by === 'events' && this.#hold === null && functions < burst) return false
     return before + totalLoss(losing) > this.#guard.maxLoss * (this.#instances + before)
   }
 
