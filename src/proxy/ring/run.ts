@@ -9,6 +9,8 @@ const longestWait = 1000
  * while, the Worker's event loop has its turn, so that messages posted before `Wake.wake()` reach `parentPort`'s listeners.
  */
 export async function runRing(stream: RingStream): Promise<void> {
+  // From here on the loop runs in the event loop's check phase: between two of them it always polls for messages.
+  await setImmediate()
   let yielded = stream.now()
   while (!stream.isEnded) {
     stream.turn(longestWait)
