@@ -1,0 +1,37 @@
+import { describe, expect, it } from 'vitest'
+import { ringMissing } from '../kernel/uring/probe.ts'
+import { named, startTestGateway, type TestGateway } from './gatewaySuite.ts'
+
+const noRing = await ringMissing()
+if (noRing !== null) console.warn(`the gateway on io_uring is not tested: ${noRing}`)
+
+async function bodies(gateway: TestGateway, path: string, count: number): Promise<string> {
+  let all = ''
+  for (let i = 0; i < count; i++) all += (await gateway.get(path)).body
+  return all
+}
+
+describe.each([
+  { transport: 'portable', workers: 1 },
+  ...(noRing === null
+    ? ([
+        { transport: 'ring', workers: 1 },
+        { transport: 'ring', workers: 2 },
+      ] as const)
+    : []),
+] as const)('the gateway on $transport with $workers Workers', (options) => {
+  it('chooses in the order of the contract', async () => {
+    await using a = await named('A')
+    await using b = await named('B')
+    await using gateway = await startTestGateway(options)
+    await gateway.put('resnet', { ips: [a.text, b.text], weights: [3, 1] })
+    expect(await bodies(gateway, '/function/resnet', 40)).toBe('AAAB'.repeat(10))
+    await gateway.put('resnet', { ips: [a.text, b.text], weights: [0, 2] })
+    expect(await bodies(gateway, '/function/resnet', 6)).toBe('BBBBBB')
+    const state = gateway.gateway.state('resnet')
+    expect(state?.instances.map(({ requests, successful }) => [requests, successful])).toEqual([
+      [30, 30],
+      [16, 16],
+    ])
+  })
+})

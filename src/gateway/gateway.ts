@@ -1,0 +1,257 @@
+import { availableParallelism } from 'node:os'
+import { Worker } from 'node:worker_threads'
+import { openFileLimit } from '../kernel/limits.ts'
+import { ringMissing } from '../kernel/uring/probe.ts'
+import { listenOn, type ListeningSocket } from '../kernel/uring/sockets.ts'
+import { openWake, type Wake } from '../kernel/uring/wake.ts'
+import type { FunctionName } from '../model/function.ts'
+import { ProxyCounters } from '../proxy/http/proxyCounters.ts'
+import { Board, type BoardSize } from './board.ts'
+import type { GatewayIdentity } from './policy.ts'
+import { Publisher, type GatewayFunction } from './publisher.ts'
+import {
+  Statistics,
+  sumFunctions,
+  sumMembers,
+  type FunctionCounters,
+  type MemberCounters,
+} from './statistics.ts'
+import type { FromThread, ToThread } from './thread.ts'
+import type { WorkerSetup } from './worker.ts'
+
+export interface GatewayOptions extends GatewayIdentity {
+  readonly address: string
+  readonly port: number
+  /** Instances that are gateways, as they stand in `ips`. */
+  readonly gateways: readonly string[]
+  readonly transport: 'auto' | 'ring' | 'portable'
+  /** Threads; 0: one for each core. */
+  readonly workers: number
+  readonly log: { info(fields: object, text: string): void; warn(fields: object, text: string): void }
+  readonly ejected: (instance: string, milliseconds: number) => void
+}
+
+export interface GatewayChange {
+  readonly name: FunctionName
+  readonly published: GatewayFunction | null
+}
+
+export interface InstanceState extends MemberCounters {
+  readonly instance: string
+  readonly isGateway: boolean
+  readonly active: number
+  readonly isEjected: boolean
+}
+
+export interface FunctionState extends FunctionCounters {
+  readonly waiting: number
+  readonly instances: readonly InstanceState[]
+}
+
+const size: BoardSize = { upstreams: 16_384, functions: 16_384, members: 65_536 }
+/** More than two heads of 16 KiB with room to rewrite one (slotLayout); what is not used of it is not had. */
+const slotBytes = 65_536
+/** Connections of all Workers at most; the descriptors of the process are shared with the rest of Torb. */
+const mostSlots = 65_536
+const graceMs = 10_000
+
+/**
+ * The function gateway: one Worker a core on one listening socket. Functions come by `apply`; selection, limits and counters
+ * are shared, so that order and limits hold over all Workers.
+ */
+export class Gateway {
+  readonly transport: 'ring' | 'portable'
+  readonly port: number
+  readonly #options: GatewayOptions
+  readonly #board: Board
+  readonly #statistics: readonly Statistics[]
+  readonly #publisher: Publisher
+  readonly #threads: readonly Thread[]
+  readonly #socket: ListeningSocket | null
+  #sequence = 0
+
+  private constructor(parts: {
+    options: GatewayOptions
+    board: Board
+    statistics: readonly Statistics[]
+    publisher: Publisher
+    threads: readonly Thread[]
+    socket: ListeningSocket | null
+    port: number
+  }) {
+    this.#options = parts.options
+    this.#board = parts.board
+    this.#statistics = parts.statistics
+    this.#publisher = parts.publisher
+    this.#threads = parts.threads
+    this.#socket = parts.socket
+    this.port = parts.port
+    this.transport = parts.socket === null ? 'portable' : 'ring'
+  }
+
+  /** @throws Error with the cause where the address or a ring cannot be had; nothing stays behind */
+  static async start(options: GatewayOptions): Promise<Gateway> {
+    const missing = options.transport === 'portable' ? 'not asked for' : await ringMissing()
+    if (missing !== null && options.transport === 'ring')
+      throw new Error(`no io_uring for the gateway: ${missing}`)
+    if (missing !== null && options.transport === 'auto')
+      options.log.warn({}, `the gateway runs on node:net, at about twice the CPU of io_uring: ${missing}`)
+    const isRing = missing === null
+    const count = isRing ? options.workers || availableParallelism() : 1
+    const slots = Math.max(256, Math.floor(Math.min(mostSlots, openFileLimit() / 2) / count))
+    const epochMs = Date.now()
+    const board = new Board(size, epochMs)
+    const statistics = Array.from({ length: count }, () => new Statistics(size.members, size.functions))
+    const publisher = new Publisher({ board, statistics, gateways: new Set(options.gateways) })
+    const ended = new AsyncDisposableStack()
+    try {
+      const socket = isRing ? await listenOn(options.address, options.port) : null
+      if (socket !== null) ended.defer(() => socket.close())
+      const threads: Thread[] = []
+      for (const part of statistics) {
+        const wake = socket === null ? null : await openWake()
+        const setup: WorkerSetup = {
+          identity: identityOf(options),
+          size,
+          epochMs,
+          board: board.memory,
+          statistics: part.memory,
+          counters: new ProxyCounters().values.buffer as SharedArrayBuffer,
+          proxy: {},
+          slots,
+          slotBytes,
+          listen:
+            socket === null || wake === null
+              ? { on: 'portable', address: options.address, port: options.port }
+              : { on: 'ring', descriptor: socket.descriptor, port: socket.port, wake: wake.descriptor },
+        }
+        const thread = new Thread(setup, wake)
+        ended.defer(() => thread.terminate())
+        threads.push(thread)
+      }
+      const ports = await Promise.all(threads.map((thread) => thread.listening))
+      const gateway = new Gateway({
+        options,
+        board,
+        statistics,
+        publisher,
+        threads,
+        socket,
+        port: ports[0] ?? options.port,
+      })
+      for (const thread of threads) thread.listen((message) => gateway.#receive(message))
+      ended.move()
+      return gateway
+    } catch (error) {
+      await ended.disposeAsync()
+      throw error
+    }
+  }
+
+  get workers(): number {
+    return this.#threads.length
+  }
+
+  /** Resolves when new requests go by these functions in all Workers. */
+  async apply(changes: readonly GatewayChange[]): Promise<void> {
+    const { change, refused } = this.#publisher.change(changes)
+    for (const name of refused)
+      this.#options.log.warn({ function: name }, 'the gateway has no room for more functions or instances')
+    const sequence = ++this.#sequence
+    await Promise.all(this.#threads.map((thread) => thread.change(change, sequence)))
+  }
+
+  /** Counters of a function and its instances; null where it is not known. */
+  state(name: FunctionName): FunctionState | null {
+    const route = this.#publisher.route(name)
+    if (route === null) return null
+    const now = Date.now()
+    return {
+      ...sumFunctions(this.#statistics.map((part) => part.function(route.fn))),
+      waiting: this.#board.waiting(route.fn),
+      instances: route.members.map(({ text, upstream, row, isGateway }) => ({
+        ...sumMembers(this.#statistics.map((part) => part.member(row))),
+        instance: text,
+        isGateway,
+        active: this.#board.active(upstream),
+        isEjected: this.#board.isEjected(upstream, now),
+      })),
+    }
+  }
+
+  /** Takes no more clients and lets requests finish within a limit. */
+  async close(): Promise<void> {
+    this.#socket?.close()
+    await Promise.all(this.#threads.map((thread) => thread.stop(graceMs)))
+  }
+
+  #receive(message: FromThread): void {
+    if (message.type === 'released') this.#publisher.released(message.version)
+    else if (message.type === 'ejected') this.#options.ejected(message.instance, message.milliseconds)
+    else if (message.type === 'room') for (const thread of this.#threads) thread.post({ type: 'sweep' })
+  }
+}
+
+/** A Worker as the main thread has it. */
+class Thread {
+  readonly listening: Promise<number>
+  readonly #worker: Worker
+  readonly #wake: Wake | null
+  readonly #applied = new Map<number, () => void>()
+  readonly #exited: Promise<void>
+
+  constructor(setup: WorkerSetup, wake: Wake | null) {
+    this.#wake = wake
+    this.#worker = new Worker(new URL('worker.ts', import.meta.url), { workerData: setup, execArgv: [] })
+    this.#exited = new Promise((resolve) => this.#worker.once('exit', () => resolve()))
+    this.listening = new Promise((resolve, reject) => {
+      this.#worker.once('message', (message: FromThread) => {
+        if (message.type === 'listening') resolve(message.port)
+        else if (message.type === 'failed')
+          reject(Object.assign(new Error(message.message), { code: message.code }))
+      })
+      this.#worker.once('error', reject)
+    })
+  }
+
+  listen(each: (message: FromThread) => void): void {
+    this.#worker.on('message', (message: FromThread) => {
+      if (message.type !== 'applied') return each(message)
+      this.#applied.get(message.sequence)?.()
+      this.#applied.delete(message.sequence)
+    })
+  }
+
+  post(message: ToThread): void {
+    this.#worker.postMessage(message, [])
+    this.#wake?.wake()
+  }
+
+  async change(change: Extract<ToThread, { type: 'change' }>['change'], sequence: number): Promise<void> {
+    const applied = new Promise<void>((resolve) => this.#applied.set(sequence, resolve))
+    this.post({ type: 'change', change, sequence })
+    await Promise.race([applied, this.#exited])
+  }
+
+  async stop(graceMs: number): Promise<void> {
+    this.post({ type: 'stop', graceMs })
+    await this.#exited
+    this.#wake?.close()
+  }
+
+  async terminate(): Promise<void> {
+    await this.#worker.terminate()
+    this.#wake?.close()
+  }
+}
+
+function identityOf({
+  zones,
+  node,
+  dummy,
+  unsignedPeers,
+  hopKey,
+  hopLimit,
+}: GatewayIdentity): GatewayIdentity {
+  return { zones, node, dummy, unsignedPeers, hopKey, hopLimit }
+}

@@ -1,0 +1,70 @@
+import { prepareAnswer, type Answer } from '../proxy/http/policy.ts'
+import { cleanTarget } from './target.ts'
+
+/** Seconds after which a client that found all places taken may ask again. */
+const retryAfter = '1'
+/** So that a browser does not take a text with somebody's path in it for a page. */
+const plain = { 'X-Content-Type-Options': 'nosniff' }
+
+/** The answers of the gateway itself; the texts of 404 are those of the edgerun balancer. */
+export class Refusals {
+  readonly #zone: string
+  readonly full: Answer
+  readonly unavailable: Answer
+  readonly loop: Answer
+  readonly hop: Answer
+
+  constructor(zone: string) {
+    this.#zone = zone
+    this.full = prepareAnswer(503, 'Service Unavailable', 'all instances are busy: try again later\n', {
+      ...plain,
+      'Retry-After': retryAfter,
+    })
+    // As where an instance was asked in vain.
+    this.unavailable = prepareAnswer(502, 'Bad Gateway')
+    this.loop = prepareAnswer(
+      508,
+      'Loop Detected',
+      this.#text('only gateways have this function, and the request has passed as many as it may'),
+      plain,
+    )
+    this.hop = prepareAnswer(
+      400,
+      'Bad Request',
+      'X-Torb-Hop is not valid: the gateways need the same key and the same time\n',
+      plain,
+    )
+  }
+
+  invalid(target: string): Answer {
+    return this.#notFound(`invalid URL format: ${target}\n`)
+  }
+
+  notAFunction(target: string): Answer {
+    return this.#notFound(`not a function call: ${target}\n`)
+  }
+
+  unknown(name: string): Answer {
+    return this.#notFound(`no servers found for function: ${name}`)
+  }
+
+  empty(name: string): Answer {
+    return prepareAnswer(503, 'Service Unavailable', this.#text(`function ${name} has no instances`), plain)
+  }
+
+  moved(target: string): Answer {
+    return prepareAnswer(301, 'Moved Permanently', '', { Location: cleanTarget(target) })
+  }
+
+  dummy(target: string, host: string): Answer {
+    return prepareAnswer(200, 'OK', `Dummy response, URL: ${target}, Host: ${host}`, plain)
+  }
+
+  #notFound(reason: string): Answer {
+    return prepareAnswer(404, 'Not Found', this.#text(reason), plain)
+  }
+
+  #text(reason: string): string {
+    return `error selecting server: ${reason} - in ${this.#zone}`
+  }
+}

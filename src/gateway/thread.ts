@@ -1,0 +1,110 @@
+import { HttpProxy } from '../proxy/http/proxy.ts'
+import { ProxyCounters } from '../proxy/http/proxyCounters.ts'
+import type { ProxyOptions } from '../proxy/http/proxyOptions.ts'
+import type { StreamEvents, StreamListener, StreamTransport } from '../proxy/stream.ts'
+import { Board, type BoardSize } from './board.ts'
+import { GatewayPolicy, type GatewayIdentity } from './policy.ts'
+import type { TableChange } from './publisher.ts'
+import { Statistics } from './statistics.ts'
+
+/** What a Worker is made with. */
+export interface ThreadSetup {
+  readonly identity: GatewayIdentity
+  readonly size: BoardSize
+  readonly epochMs: number
+  readonly board: SharedArrayBuffer
+  readonly statistics: SharedArrayBuffer
+  readonly counters: SharedArrayBuffer
+  readonly proxy: Partial<ProxyOptions>
+}
+
+export type ToThread =
+  | { readonly type: 'change'; readonly change: TableChange; readonly sequence: number }
+  /** Places may have come free in other Workers. */
+  | { readonly type: 'sweep' }
+  | { readonly type: 'stop'; readonly graceMs: number }
+
+export type FromThread =
+  | { readonly type: 'listening'; readonly port: number }
+  /** It could not start. */
+  | { readonly type: 'failed'; readonly message: string; readonly code: string }
+  | { readonly type: 'applied'; readonly sequence: number }
+  | { readonly type: 'released'; readonly version: number }
+  | { readonly type: 'ejected'; readonly instance: string; readonly milliseconds: number }
+  | { readonly type: 'room' }
+  | { readonly type: 'stopped' }
+
+/** Milliseconds between two words of free places. */
+const roomEveryMs = 2
+
+const wallNow = (): number => performance.timeOrigin + performance.now()
+
+/** One Worker's part of the gateway: a proxy over its transport, and the policy that it asks. */
+export class GatewayThread {
+  readonly #policy: GatewayPolicy
+  readonly #proxy: HttpProxy
+  readonly #tell: (message: FromThread) => void
+
+  constructor(transport: StreamTransport, setup: ThreadSetup, tell: (message: FromThread) => void) {
+    const { identity, size, epochMs } = setup
+    this.#tell = tell
+    let toldAt = 0
+    this.#policy = new GatewayPolicy({
+      ...identity,
+      board: new Board(size, epochMs, setup.board),
+      statistics: new Statistics(size.members, size.functions, setup.statistics),
+      exchanges: Math.floor(transport.arena.length / transport.slotBytes),
+      now: wallNow,
+      resume: (exchange) => this.#proxy.resume(exchange),
+      room: () => {
+        if (transport.now() < toldAt + roomEveryMs) return
+        toldAt = transport.now()
+        tell({ type: 'room' })
+      },
+      ejected: (instance, milliseconds) => tell({ type: 'ejected', instance, milliseconds }),
+      released: (version) => tell({ type: 'released', version }),
+    })
+    this.#proxy = new HttpProxy({
+      transport,
+      policy: this.#policy,
+      options: { ...setup.proxy, upstreams: size.upstreams },
+      counters: new ProxyCounters(setup.counters),
+    })
+  }
+
+  /** @throws the system's error */
+  listen(address: string, port: number): Promise<StreamListener> {
+    return this.#proxy.listen(address, port)
+  }
+
+  /** Takes clients of a socket that Workers share. */
+  serve(listen: (events: StreamEvents) => StreamListener): void {
+    this.#proxy.serve(listen)
+  }
+
+  async receive(message: ToThread): Promise<void> {
+    switch (message.type) {
+      case 'change':
+        this.#change(message.change)
+        this.#tell({ type: 'applied', sequence: message.sequence })
+        return
+      case 'sweep':
+        this.#policy.sweep()
+        return
+      case 'stop':
+        await this.#proxy.stop(message.graceMs)
+        this.#tell({ type: 'stopped' })
+        return
+      default:
+        message satisfies never
+    }
+  }
+
+  #change({ retired, upstreams, functions, removed }: TableChange): void {
+    for (const upstream of retired) this.#proxy.retire(upstream)
+    for (const { upstream, text, address, port } of upstreams)
+      this.#policy.setUpstream(upstream, text, address, port)
+    for (const route of functions) this.#policy.setFunction(route)
+    for (const name of removed) this.#policy.removeFunction(name)
+  }
+}

@@ -1,0 +1,85 @@
+import type { Exchange } from '../proxy/http/policy.ts'
+import type { Board } from './board.ts'
+
+/** Those that wait for an instance of one function, first come first served. */
+export interface Line {
+  readonly fn: number
+  readonly exchanges: Set<Exchange>
+}
+
+/** The lines of one Worker. How many wait in all Workers is counted in the board. */
+export class Waiting {
+  readonly #board: Board
+  readonly #resume: (exchange: Exchange) => void
+  readonly #lineOf: (Line | null)[]
+  readonly #until: Float64Array
+  /** Its turn has come, and it is about to be decided anew. */
+  readonly #isCalled: Uint8Array
+  /** Lines with somebody in them. */
+  readonly #lines = new Set<Line>()
+
+  constructor(board: Board, exchanges: number, resume: (exchange: Exchange) => void) {
+    this.#board = board
+    this.#resume = resume
+    this.#lineOf = Array<null>(exchanges).fill(null)
+    this.#until = new Float64Array(exchanges)
+    this.#isCalled = new Uint8Array(exchanges)
+  }
+
+  /** Until when it may wait; 0: it does not wait. */
+  until(exchange: Exchange): number {
+    return this.#until[exchange]!
+  }
+
+  /** @returns false: so many wait already */
+  join(exchange: Exchange, line: Line, most: number, until: number): boolean {
+    if (!this.#board.enqueue(line.fn, most)) return false
+    this.#until[exchange] = until
+    this.#lineOf[exchange] = line
+    line.exchanges.add(exchange)
+    this.#lines.add(line)
+    return true
+  }
+
+  /** Whether more wait for the function than those in this line. */
+  isElsewhere({ fn, exchanges }: Line): boolean {
+    return this.#board.waiting(fn) > exchanges.size
+  }
+
+  /** It came in vain, and keeps its place. */
+  stay(exchange: Exchange): void {
+    this.#isCalled[exchange] = 0
+  }
+
+  leave(exchange: Exchange): void {
+    const line = this.#lineOf[exchange] ?? null
+    if (line === null) return
+    this.#until[exchange] = 0
+    this.#isCalled[exchange] = 0
+    this.#lineOf[exchange] = null
+    line.exchanges.delete(exchange)
+    if (line.exchanges.size === 0) this.#lines.delete(line)
+    this.#board.dequeue(line.fn)
+  }
+
+  /** A place may be free: the first who was not called yet is. */
+  call(line: Line): void {
+    if (line.exchanges.size === 0) return
+    for (const exchange of line.exchanges) {
+      if (this.#isCalled[exchange] === 1) continue
+      this.#isCalled[exchange] = 1
+      this.#resume(exchange)
+      return
+    }
+  }
+
+  /** Everything may be different now. */
+  callAll(line: Line): void {
+    for (let left = line.exchanges.size; left > 0; left--) this.call(line)
+  }
+
+  /** Places may have come free in other Workers. */
+  sweep(): void {
+    for (const line of this.#lines) this.call(line)
+  }
+}

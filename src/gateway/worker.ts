@@ -1,0 +1,56 @@
+import { parentPort, workerData } from 'node:worker_threads'
+import { PortableStreams } from '../proxy/portable/stream.ts'
+import { runRing } from '../proxy/ring/run.ts'
+import { RingStream } from '../proxy/ring/stream.ts'
+import { GatewayThread, type FromThread, type ThreadSetup, type ToThread } from './thread.ts'
+
+/** What a Worker of the gateway gets as its workerData. */
+export interface WorkerSetup extends ThreadSetup {
+  readonly slots: number
+  readonly slotBytes: number
+  /** ring: a socket that all Workers share. portable: where this one Worker listens. */
+  readonly listen:
+    | { readonly on: 'ring'; readonly descriptor: number; readonly port: number; readonly wake: number }
+    | { readonly on: 'portable'; readonly address: string; readonly port: number }
+}
+
+const port = parentPort
+if (port === null) throw new Error('src/gateway/worker.ts runs as a Worker of the gateway')
+const setup = workerData as WorkerSetup
+const tell = (message: FromThread): void => port.postMessage(message)
+
+try {
+  await (setup.listen.on === 'ring' ? runOnRing(setup.listen) : runPortable(setup.listen))
+} catch (error) {
+  const { message, code = '' } = error as NodeJS.ErrnoException
+  tell({ type: 'failed', message, code })
+}
+
+async function runOnRing(socket: Extract<WorkerSetup['listen'], { on: 'ring' }>): Promise<void> {
+  const { slots, slotBytes } = setup
+  const stream = await RingStream.open({ slots, slotBytes, wake: socket.wake })
+  const thread = new GatewayThread(stream, setup, tell)
+  receive(thread, () => stream.end())
+  thread.serve((events) => stream.listenShared(socket, events))
+  tell({ type: 'listening', port: socket.port })
+  await runRing(stream)
+}
+
+async function runPortable({ address, port }: { address: string; port: number }): Promise<void> {
+  const { slots, slotBytes } = setup
+  const stream = new PortableStreams({ slots, slotBytes })
+  const thread = new GatewayThread(stream, setup, tell)
+  receive(thread, () => stream.end())
+  const listener = await thread.listen(address, port)
+  tell({ type: 'listening', port: listener.port })
+}
+
+function receive(thread: GatewayThread, end: () => void): void {
+  port?.on('message', (message: ToThread) => {
+    void thread.receive(message).then(() => {
+      if (message.type !== 'stop') return
+      end()
+      port.close()
+    })
+  })
+}
