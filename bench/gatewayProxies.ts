@@ -69,6 +69,17 @@ const torb: GatewayProxy = {
   },
 }
 
+/** The gateway as one Worker on one transport, without the daemon around it. */
+const engine = (transport: 'ring' | 'portable'): GatewayProxy => ({
+  name: transport,
+  missing: () => null,
+  start: async (_directory, listen, functions) => {
+    const program = fileURLToPath(new URL('gatewayEngine.ts', import.meta.url))
+    const args = [`--transport=${transport}`, `--port=${listen.port}`, JSON.stringify(functions)]
+    return spawn(process.execPath, ['--disable-warning=ExperimentalWarning', program, ...args], quiet)
+  },
+})
+
 /** With what Torb's gateway has on too: time-outs, a status page, a buffered access log. */
 const nginx: GatewayProxy = {
   name: 'nginx',
@@ -203,4 +214,12 @@ const go: GatewayProxy = {
   },
 }
 
-export const gatewayProxies: readonly GatewayProxy[] = [torb, nginx, haproxy, caddy, go]
+export const gatewayProxies: readonly GatewayProxy[] = [
+  torb,
+  engine('ring'),
+  engine('portable'),
+  nginx,
+  haproxy,
+  caddy,
+  go,
+]

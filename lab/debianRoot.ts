@@ -1,17 +1,14 @@
 import { execFileSync } from 'node:child_process'
 import { existsSync, globSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
-
-/** The cache in the checkout; git ignores it. */
-const cache = fileURLToPath(new URL('../.lab/', import.meta.url))
+import { downloadPackages, labCache } from './debianPackages.ts'
 
 /** Beside Debian's essential packages: what the package of Torb depends on, and what reads its unit and its manual page. */
 const included = ['passwd', 'libatomic1', 'libstdc++6', 'systemd', 'groff-base']
 
 /** A tar of a small Debian, or null where `installDebianRoot` has not run yet. */
 export function debianRoot(): string | null {
-  const file = join(cache, 'debian.tar')
+  const file = join(labCache, 'debian.tar')
   return existsSync(file) ? file : null
 }
 
@@ -26,8 +23,8 @@ export function installDebianRoot(): string {
   const there = debianRoot()
   if (there !== null) return there
   if (process.getuid?.() !== 0) throw new Error('a Debian root is made by root: run "sudo npm run lab"')
-  const fresh = join(cache, `debian.${process.pid}`)
-  const file = join(cache, 'debian.tar')
+  const fresh = join(labCache, `debian.${process.pid}`)
+  const file = join(labCache, 'debian.tar')
   mkdirSync(fresh, { recursive: true })
   try {
     // A script: it runs unpacked.
@@ -57,27 +54,6 @@ export function installDebianRoot(): string {
   } finally {
     rmSync(fresh, { recursive: true, force: true })
   }
-}
-
-/** Downloads Debian packages and unpacks them into a directory beside each other. */
-export function downloadPackages(packages: readonly string[], into: string): void {
-  const debs = join(into, 'debs')
-  mkdirSync(debs, { recursive: true })
-  const apt = (...args: string[]): void => {
-    execFileSync('apt-get', ['--quiet=2', '-o', 'APT::Sandbox::User=root', ...args], {
-      cwd: debs,
-      stdio: ['ignore', 'ignore', 'pipe'],
-    })
-  }
-  try {
-    apt('download', ...packages)
-  } catch {
-    // Without lists, as in a fresh container, or with lists of yesterday.
-    apt('update')
-    apt('download', ...packages)
-  }
-  for (const deb of globSync('*.deb', { cwd: debs })) run('dpkg', '-x', join(debs, deb), into)
-  rmSync(debs, { recursive: true })
 }
 
 function codename(): string {

@@ -6,7 +6,6 @@ import {
   globSync,
   mkdtempSync,
   readFileSync,
-  renameSync,
   rmSync,
   rmdirSync,
   writeFileSync,
@@ -14,9 +13,8 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { downloadPackages } from './debianRoot.ts'
+import { labCache, unpackedPackages } from './debianPackages.ts'
 import { namespacesMissing } from './namespaces.ts'
 
 const exec = promisify(execFile)
@@ -24,8 +22,7 @@ const exec = promisify(execFile)
 /** Debian packages that are unpacked beside each other; none is installed on the host. */
 const packages = ['docker.io', 'containerd', 'runc', 'libdevmapper1.02.1', 'libseccomp2']
 
-const cache = fileURLToPath(new URL('../.lab/', import.meta.url))
-const home = join(cache, 'docker')
+const home = join(labCache, 'docker')
 const path = `${home}/usr/bin:${home}/usr/sbin:${process.env['PATH']}`
 
 /** How long the engine may take to answer. */
@@ -37,21 +34,7 @@ const startLimitMs = 30_000
  * @throws Error with the cure where it cannot be downloaded
  */
 export function installDocker(): void {
-  if (existsSync(home)) return
-  const fresh = join(cache, `docker.${process.pid}`)
-  try {
-    downloadPackages(packages, fresh)
-    renameSync(fresh, home)
-  } catch (error) {
-    // Another process may have been faster; its copy is as good.
-    if (existsSync(home)) return
-    throw new Error(
-      `the Docker engine could not be downloaded (${(error as Error).message.trim()}): run this on Debian, with its packages in reach`,
-      { cause: error },
-    )
-  } finally {
-    rmSync(fresh, { recursive: true, force: true })
-  }
+  unpackedPackages('the Docker engine', 'docker', packages)
 }
 
 /** Why no engine can be started here, or null where one can. */

@@ -1,21 +1,19 @@
 import { execFile, execFileSync, spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { freePorts } from './consul.ts'
-import { downloadPackages } from './debianRoot.ts'
+import { labCache, unpackedPackages } from './debianPackages.ts'
 
 const exec = promisify(execFile)
 
 /** Debian packages that are unpacked beside each other; none is installed on the host. */
 const packages = ['etcd-server', 'etcd-client']
 
-const cache = fileURLToPath(new URL('../.lab/', import.meta.url))
-const home = join(cache, 'etcd')
+const home = join(labCache, 'etcd')
 
 /** How long a member may take until it has a leader. */
 const startLimitMs = 30_000
@@ -27,24 +25,7 @@ const startLimitMs = 30_000
  * @throws Error with the cure where it cannot be downloaded
  */
 export function installEtcd(): string {
-  const program = join(home, 'usr/bin/etcd')
-  if (existsSync(home)) return program
-  const fresh = join(cache, `etcd.${process.pid}`)
-  mkdirSync(fresh, { recursive: true })
-  try {
-    downloadPackages(packages, fresh)
-    renameSync(fresh, home)
-  } catch (error) {
-    // Another process may have been faster; its copy is as good.
-    if (existsSync(home)) return program
-    throw new Error(
-      `etcd could not be downloaded (${(error as Error).message.trim()}): run this on Debian, with its packages in reach`,
-      { cause: error },
-    )
-  } finally {
-    rmSync(fresh, { recursive: true, force: true })
-  }
-  return program
+  return join(unpackedPackages('etcd', 'etcd', packages), 'usr/bin/etcd')
 }
 
 /** Why there is no etcd to test against, or null where there is. */

@@ -24,7 +24,6 @@ export const labPackages: readonly LabPackage[] = [
   { name: 'nginx', reason: 'peer of the TCP and HTTP benches', units: ['nginx.service'] },
   { name: 'libnginx-mod-stream', reason: 'TCP proxying in nginx' },
   { name: 'caddy', reason: 'peer of the HTTP benches', units: ['caddy.service', 'caddy-api.service'] },
-  { name: 'golang-go', reason: 'builds the Go peer of the HTTP benches' },
   { name: 'wrk', reason: 'load of the HTTP benches' },
 ]
 

@@ -1,7 +1,6 @@
-import { execFileSync } from 'node:child_process'
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs'
+import { mkdirSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { labCache, unpackedPackages } from '../debianPackages.ts'
 
 /**
  * Debian packages that are unpacked, each list into a directory of the cache of its own; none is installed on the host.
@@ -11,9 +10,6 @@ const bundles = {
   uml: ['user-mode-linux', 'busybox-static'],
   ipvsadm: ['ipvsadm', 'libpopt0', 'libnl-3-200', 'libnl-genl-3-200'],
 }
-
-/** The cache in the checkout; git ignores it. */
-const defaultCache = fileURLToPath(new URL('../../.lab/', import.meta.url))
 
 export interface UmlFiles {
   readonly kernel: string
@@ -58,60 +54,16 @@ export function umlMissing(): string | null {
  *
  * @throws Error with the cure where this machine is no amd64 Debian or nothing can be downloaded
  */
-export function installUml(cache = defaultCache): UmlFiles {
-  for (const [name, packages] of Object.entries(bundles)) {
-    if (!existsSync(join(cache, name))) unpack(packages, cache, name)
-  }
-  mkdirSync(join(cache, 'compiled'), { recursive: true })
-  return filesIn(cache)
-}
-
-function unpack(packages: readonly string[], cache: string, name: string): void {
+export function installUml(cache = labCache): UmlFiles {
   if (process.platform !== 'linux' || process.arch !== 'x64') {
     throw new Error(
       `User-Mode Linux exists for Linux on x86-64, and this is ${process.platform} on ${process.arch}`,
     )
   }
-  const fresh = join(cache, `${name}.${process.pid}`)
-  const debs = join(fresh, 'debs')
-  mkdirSync(debs, { recursive: true })
-  try {
-    download(packages, debs)
-    for (const deb of readdirSync(debs)) execFileSync('dpkg', ['-x', join(debs, deb), fresh])
-    rmSync(debs, { recursive: true })
-    try {
-      renameSync(fresh, join(cache, name))
-    } catch (error) {
-      // Another process was faster; its copy is as good.
-      if (!existsSync(join(cache, name))) throw error
-    }
-  } catch (error) {
-    const text = error instanceof Error ? error.message : String(error)
-    throw new Error(
-      `${packages.join(' ')} could not be downloaded (${text.trim()}): run this on Debian, with its packages in reach`,
-      {
-        cause: error,
-      },
-    )
-  } finally {
-    rmSync(fresh, { recursive: true, force: true })
-  }
-}
-
-function download(packages: readonly string[], into: string): void {
-  const apt = (...args: string[]): void => {
-    execFileSync('apt-get', ['--quiet=2', '-o', 'APT::Sandbox::User=root', ...args], {
-      cwd: into,
-      stdio: ['ignore', 'ignore', 'pipe'],
-    })
-  }
-  try {
-    apt('download', ...packages)
-  } catch {
-    // Without lists, as in a fresh container, or with lists of yesterday.
-    apt('update')
-    apt('download', ...packages)
-  }
+  for (const [name, packages] of Object.entries(bundles))
+    unpackedPackages(packages.join(' '), name, packages, cache)
+  mkdirSync(join(cache, 'compiled'), { recursive: true })
+  return filesIn(cache)
 }
 
 if (import.meta.main) {

@@ -9,7 +9,6 @@ const best: Facts = {
   openFiles: { soft: 1_048_576, hard: 1_048_576 },
   uid: 0,
   capabilities: 0x1ff_ffff_ffffn,
-  seccomp: false,
   ipvs: 'loaded',
   schedulers: { rr: 'loaded', wrr: 'available' },
   planes: [
@@ -18,8 +17,7 @@ const best: Facts = {
   ],
   forwarding: { ipv4: true, ipv6: true },
   conntrack: { count: 10, max: 65_536 },
-  ioUring: 'EFAULT',
-  ioUringDisabled: 0,
+  ring: null,
   unprivilegedBpfDisabled: 2,
   bpfJit: 1,
   firstUnprivilegedPort: 1024,
@@ -58,7 +56,6 @@ describe('each lack has its cure', () => {
     [{ ipvs: 'available', capabilities: 0n }, 'ipvs', 'note', /modprobe ip_vs"; start Torb as root/],
     [{ capabilities: 0n }, 'ebpf', 'note', /CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON are missing/],
     [{ kernel: '6.1.0-18-amd64' }, 'ebpf', 'note', /tcx needs kernel 6.6/],
-    [{ kernel: '5.10.0' }, 'io_uring', 'note', /needs kernel 6.1/],
     [{ capabilities: 1n << 12n, uid: 7 }, 'privileges', 'ok', /user 7, .*: CAP_NET_ADMIN /],
     [{ capabilities: 0n, uid: 7 }, 'privileges', 'ok', /no capability/],
     [
@@ -87,13 +84,13 @@ describe('each lack has its cure', () => {
     ],
     [{ conntrack: { count: 60_000, max: 65_536 } }, 'conntrack', 'note', /60000 of 65536.*nf_conntrack_max/],
     [{ conntrack: null }, 'conntrack', 'ok', /not loaded/],
-    [{ ioUring: 'ENOSYS' }, 'io_uring', 'note', /CONFIG_IO_URING/],
-    [{ ioUring: 'EPERM', seccomp: true }, 'io_uring', 'note', /EPERM.*seccomp/],
-    [{ ioUring: 'EACCES' }, 'io_uring', 'note', /security module/],
-    [{ ioUringDisabled: 2 }, 'io_uring', 'note', /switched off.*io_uring_disabled=0/],
-    [{ ioUringDisabled: 1, ioUring: 'EPERM', capabilities: 0n }, 'io_uring', 'note', /io_uring_group/],
-    [{ ioUringDisabled: 1 }, 'io_uring', 'ok', /allows it/],
-    [{ seccomp: true }, 'io_uring', 'ok', /allows it/],
+    [
+      { ring: { cause: 'the kernel is too old', cure: 'use a newer one' } },
+      'io_uring',
+      'note',
+      /too old use a newer one; node:net is used instead/,
+    ],
+    [{ ring: null }, 'io_uring', 'ok', /allows it/],
   ]
   it.each(cases)('%o', (facts, subject, level, text) => {
     const finding = diagnose({ ...best, ...facts }).find((found) => found.subject === subject)
@@ -115,8 +112,7 @@ it('says nothing of what other systems do not have', () => {
     planes: [],
     forwarding: null,
     conntrack: null,
-    ioUring: null,
-    ioUringDisabled: null,
+    ring: { cause: 'io_uring is of Linux', cure: 'use Linux' },
     firstUnprivilegedPort: null,
     localPorts: null,
   }

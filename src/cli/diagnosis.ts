@@ -179,38 +179,10 @@ function bpfFinding({
   return may ? ok('ebpf', fact) : note('ebpf', fact, 'start Torb as root or with these capabilities')
 }
 
-function ioUringFinding({
-  platform,
-  kernel,
-  ioUring,
-  ioUringDisabled,
-  capabilities,
-  seccomp,
-}: Facts): Finding | null {
+function ioUringFinding({ platform, ring }: Facts): Finding | null {
   if (platform !== 'linux') return null
-  const instead = '; node:net is used instead'
-  if (!atLeast(kernel, 6, 1)) {
-    return note('io_uring', `kernel ${kernel}`, `the ring needs kernel 6.1 or newer${instead}`)
-  }
-  if (ioUringDisabled === 2) {
-    return note('io_uring', 'switched off for everybody', `set sysctl kernel.io_uring_disabled=0${instead}`)
-  }
-  if (ioUringDisabled === 1 && ioUring === 'EPERM' && !has(capabilities, capability.sysAdmin)) {
-    return note(
-      'io_uring',
-      'allowed only to the group of sysctl kernel.io_uring_group',
-      `join that group, or set sysctl kernel.io_uring_disabled=0${instead}`,
-    )
-  }
-  if (ioUring === 'EFAULT') return ok('io_uring', 'the kernel allows it')
-  if (ioUring === 'ENOSYS') {
-    return note('io_uring', 'this kernel has none', `take one with CONFIG_IO_URING${instead}`)
-  }
-  return note(
-    'io_uring',
-    `io_uring_setup(2) is refused (${ioUring})`,
-    `${seccomp ? 'a seccomp filter forbids it, as in containers: allow it there' : 'a security module forbids it: allow it there'}${instead}`,
-  )
+  if (ring === null) return ok('io_uring', 'the kernel allows it')
+  return note('io_uring', ring.cause, `${ring.cure}; node:net is used instead`)
 }
 
 function has(capabilities: bigint | null, bit: bigint): boolean {

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { release } from 'node:os'
-import { askForRing } from '../kernel/ioUring.ts'
+import { askForRing, type RingRefusal } from '../kernel/uring/probe.ts'
 import { schedulerNames } from '../model/names.ts'
 import { surveyPlanes } from '../planes/choose.ts'
 
@@ -16,7 +16,6 @@ export interface Facts {
   readonly uid: number | null
   /** Bits of linux/capability.h. */
   readonly capabilities: bigint | null
-  readonly seccomp: boolean
   readonly ipvs: ModuleState
   /** The schedulers of IPVS; null where the modules of this kernel are not to be seen, as in a container. */
   readonly schedulers: Readonly<Record<string, ModuleState>> | null
@@ -25,10 +24,8 @@ export interface Facts {
   readonly forwarding: { readonly ipv4: boolean; readonly ipv6: boolean } | null
   /** Entries of the kernel's table of connections; null where nf_conntrack is not loaded. */
   readonly conntrack: { readonly count: number; readonly max: number } | null
-  /** What io_uring_setup answers where no ring is wanted: EFAULT where there is io_uring. */
-  readonly ioUring: string | null
-  /** /proc/sys/kernel/io_uring_disabled: 0 anybody, 1 a group or CAP_SYS_ADMIN, 2 nobody. */
-  readonly ioUringDisabled: number | null
+  /** Why there is no io_uring to be had; null where there is. */
+  readonly ring: RingRefusal | null
   readonly unprivilegedBpfDisabled: number | null
   readonly bpfJit: number | null
   readonly firstUnprivilegedPort: number | null
@@ -37,7 +34,6 @@ export interface Facts {
 
 export async function readFacts(): Promise<Facts> {
   const kernel = release()
-  const linux = process.platform === 'linux'
   const status = readText('/proc/self/status')
   const capabilities = /^CapEff:\s*([0-9a-f]+)/m.exec(status)?.[1]
   return {
@@ -47,7 +43,6 @@ export async function readFacts(): Promise<Facts> {
     openFiles: parseOpenFiles(readText('/proc/self/limits')),
     uid: process.getuid?.() ?? null,
     capabilities: capabilities === undefined ? null : BigInt(`0x${capabilities}`),
-    seccomp: /^Seccomp:\s*[12]/m.test(status),
     ...ipvsModules({
       hasTable: readText('/proc/net/ip_vs') !== '',
       loaded: readText('/proc/modules'),
@@ -60,8 +55,7 @@ export async function readFacts(): Promise<Facts> {
       sysctl('net/netfilter/nf_conntrack_count'),
       sysctl('net/netfilter/nf_conntrack_max'),
     ),
-    ioUring: linux ? await askForRing() : null,
-    ioUringDisabled: sysctl('kernel/io_uring_disabled'),
+    ring: await askForRing(),
     unprivilegedBpfDisabled: sysctl('kernel/unprivileged_bpf_disabled'),
     bpfJit: sysctl('net/core/bpf_jit_enable'),
     firstUnprivilegedPort: sysctl('net/ipv4/ip_unprivileged_port_start'),

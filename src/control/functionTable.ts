@@ -1,9 +1,8 @@
 import { canonicalAddress, familyOf } from '../model/address.ts'
 import {
-  isFunctionName,
   parseStoredFunction,
   patchFunction,
-  readFunction,
+  readNamedFunction,
   readInstance,
   type FunctionBody,
   type FunctionName,
@@ -144,7 +143,7 @@ export class FunctionTable {
 
   /** Creates or replaces what REST says of a function. Resolves when it is durable and in force. */
   put(name: FunctionName, body: FunctionBody): Promise<void> {
-    return this.#write(name, () => readFunction(body))
+    return this.#write(name, () => readNamedFunction(name, body))
   }
 
   /** Fields given replace, fields absent stay as they are in force. */
@@ -207,9 +206,6 @@ export class FunctionTable {
   }
 
   async #write(name: FunctionName, decide: () => FunctionSpec | null): Promise<void> {
-    if (!isFunctionName(name)) {
-      throw invalid("the name of a function stands in a path as it is: letters, digits and -._~!$&'()*+,;=:@")
-    }
     const done = this.#writes.then(async () => {
       const spec = decide()
       for (const text of spec?.ips ?? []) await this.#checkInstance(text)

@@ -1,8 +1,5 @@
 import { hopField } from './hop.ts'
 
-/** Names of nodes end up in the names of header fields. */
-export const nodeName = /^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}$/
-
 /** A chain of addresses that another gateway passed on is kept up to so many bytes. */
 export const chainLimit = 256
 

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { addressBytes, familyOf } from './address.ts'
 import { backendBody } from './backend.ts'
+import { functionBody } from './function.ts'
 import { planeNames } from './names.ts'
 import { serviceBody } from './service.ts'
 
@@ -83,6 +84,66 @@ export const daemonOptions = z.strictObject({
     .max(65_507)
     .describe('bytes of a datagram with connections')
     .optional(),
+  gateway: z
+    .string()
+    .describe('runs the function gateway as well, on this place of its own: [ADDR]:PORT')
+    .optional(),
+  zones: z
+    .array(z.string().max(255))
+    .describe('zone whose functions are served; of several, the first that has a function decides')
+    .optional(),
+  gateway_node: z
+    .string()
+    .regex(/^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}$/, 'must be at most 100 letters, digits, dots and dashes')
+    .describe('name of this node in the headers of forwarded requests; default: the name of the host')
+    .optional(),
+  gateway_peers: z
+    .array(z.string().min(1).max(300))
+    .describe('another gateway, host[:port], as it stands among the instances of functions')
+    .optional(),
+  gateway_handler: z
+    .enum(['wrr', 'dummy'])
+    .describe('dummy: answers of its own while no function is known')
+    .optional(),
+  gateway_transport: z
+    .enum(['auto', 'ring', 'portable'])
+    .describe('io_uring, or node:net where it is not to be had')
+    .optional(),
+  gateway_workers: z.number().int().min(1).max(256).describe('threads of the gateway').optional(),
+  hop_key_file: path
+    .describe('secret that all gateways share, at least 32 bytes: hops between them are signed with it')
+    .optional(),
+  hop_limit: z
+    .number()
+    .int()
+    .min(1)
+    .max(8)
+    .describe('gateways that a request passes at most before an instance')
+    .optional(),
+  hop_unsigned: z
+    .boolean()
+    .describe('believe the bare X-Forwarded-For of gateways that do not sign, by their addresses')
+    .optional(),
+  etcd: z
+    .array(z.string().min(1).max(1024))
+    .describe('member of the etcd cluster that has the functions, host:port or a URL')
+    .optional(),
+  etcd_user: z
+    .string()
+    .max(255)
+    .describe('user of etcd; ETCD_PASSWORD or the file has the password')
+    .optional(),
+  etcd_password_file: path.describe('holds the password for etcd').optional(),
+  etcd_ca: path.describe('authority of the certificates of etcd, PEM').optional(),
+  etcd_cert: path.describe('certificate to show to etcd, PEM').optional(),
+  etcd_key: path.describe('its key, PEM').optional(),
+  etcd_max_loss: z
+    .number()
+    .int()
+    .min(1)
+    .max(100)
+    .describe('per cent of the instances of a zone that etcd may take away at once')
+    .optional(),
 })
 export type DaemonOptions = z.output<typeof daemonOptions>
 
@@ -108,6 +169,7 @@ export const configFile = daemonOptions.extend({
       serviceBody.extend({ backends: z.record(z.string().min(1), backendBody).optional() }),
     )
     .optional(),
+  functions: z.record(z.string().min(1), functionBody).optional(),
 })
 export type ConfigFile = z.output<typeof configFile>
 

@@ -100,6 +100,12 @@ export function readFunction(body: FunctionBody): FunctionSpec {
   }) as FunctionSpec
 }
 
+/** The same with its name. @throws Refusal `invalid` */
+export function readNamedFunction(name: FunctionName, body: FunctionBody): FunctionSpec {
+  if (!isFunctionName(name)) throw invalid(`"${shownKey(name)}" cannot stand in a path as it is: ${nameCure}`)
+  return readFunction(body)
+}
+
 /** @throws Refusal `invalid`; the result is as strict as a new function */
 export function patchFunction(current: FunctionSpec, patch: FunctionPatchBody): FunctionSpec {
   return readFunction({ ...current, ...withoutUndefined(patch) } as FunctionBody)
@@ -169,6 +175,8 @@ function notAnInstance(text: string): Refusal {
 /** Characters that stand in a path as they are (RFC 3986 pchar without escapes): names are compared byte by byte. */
 const functionName = /^(?!\.{1,2}$)[A-Za-z0-9._~!$&'()*+,;=:@-]{1,255}$/
 
+const nameCure = "a function's name has letters, digits and -._~!$&'()*+,;=:@ only"
+
 export function isFunctionName(text: string): boolean {
   return functionName.test(text)
 }
@@ -187,9 +195,7 @@ export function parseFunctionKey(key: string): { readonly zone: string; readonly
   if (!key.startsWith(etcdPrefix) || parts.length !== 4)
     throw invalid(`key "${shownKey(key)}" must be golb/function/<zone>/<name>`)
   if (!isFunctionName(name))
-    throw invalid(
-      `key "${shownKey(key)}": "${shownKey(name)}" cannot stand in a path as it is: choose another name`,
-    )
+    throw invalid(`key "${shownKey(key)}": "${shownKey(name)}" cannot stand in a path as it is: ${nameCure}`)
   return { zone, name }
 }
 

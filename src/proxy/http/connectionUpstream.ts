@@ -1,11 +1,11 @@
 import type { Connection } from '../stream.ts'
 import { advance, beginBody, Body, decode } from './body.ts'
-import type { ClientConnection } from './connectionClient.ts'
 import { beginHead, BY_CHUNKS, BY_CLOSE, DONE, type Head, MORE, REFUSED } from './head.ts'
 import { CLOSING, endHead, KEPT_ALIVE, PERSISTENT, writeRequestHead, writeResponseHead } from './headWrite.ts'
 import { fieldsLimit, type UpstreamNumber } from './policy.ts'
 import type { ProxyContext } from './proxyContext.ts'
 import { counter } from './proxyCounters.ts'
+import type { ProxyExchange } from './proxyExchange.ts'
 import { scanResponse } from './scanner.ts'
 
 const CONNECTING = 0
@@ -23,7 +23,7 @@ const upgrades = counter('upgrades')
 const lineEndBytes = 2
 
 /**
- * A connection to an upstream, and the client whose request it has.
+ * A connection to an upstream, and the exchange whose request it has.
  *
  *     CONNECTING ─► READING_HEAD ─┬─► READING_BODY ─► IDLE ─► READING_HEAD …
  *                                 └─► TUNNELLING
@@ -40,7 +40,7 @@ export class UpstreamConnection {
   #state = CLOSED
   #upstream: UpstreamNumber = -1
   #retirement = 0
-  #client: ClientConnection | null = null
+  #exchange: ProxyExchange | null = null
   /** It has served a request before this one. */
   #used = false
 
@@ -74,42 +74,42 @@ export class UpstreamConnection {
     return this.#state === CONNECTING
   }
 
-  connecting(upstream: UpstreamNumber, client: ClientConnection): void {
+  connecting(upstream: UpstreamNumber, exchange: ProxyExchange): void {
     this.#state = CONNECTING
     this.#upstream = upstream
     this.#retirement = this.#context.retirements[upstream] as number
-    this.#client = client
+    this.#exchange = exchange
     this.#used = this.#receiving = this.#sending = this.#ended = false
     this.#context.counters.add(connects, 1)
   }
 
   connected(result: number): void {
-    const client = this.#client
-    if (client === null) return this.drop()
+    const exchange = this.#exchange
+    if (exchange === null) return this.drop()
     if (result < 0) {
       this.drop()
-      return client.connectFailed(result)
+      return exchange.connectFailed(result)
     }
     this.#context.tick()
-    client.scanAgain()
-    this.begin(client)
+    exchange.scanAgain()
+    this.begin(exchange)
   }
 
   /** Sends the head that is in the shared one. */
-  begin(client: ClientConnection): void {
+  begin(exchange: ProxyExchange): void {
     const context = this.#context
     const { arena, policy, transport, requestHead } = context
     this.#used = this.#state === IDLE
     if (this.#used) context.never(this.number)
     this.#state = READING_HEAD
-    this.#client = client
+    this.#exchange = exchange
     this.#requestSent = this.#heard = this.#responseWhole = false
 
     let end = writeRequestHead(
       requestHead,
       arena,
-      requestHead.pathStart + client.targetSkip,
-      client.targetPrefix,
+      requestHead.pathStart + exchange.targetSkip,
+      exchange.targetPrefix,
       policy.upstream(this.#upstream).host,
       context.droppedOfRequests,
       arena,
@@ -117,50 +117,50 @@ export class UpstreamConnection {
       this.#from - fieldsLimit - lineEndBytes,
     )
     if (end < 0) return this.#broken()
-    end = policy.requestFields(client.number, context.request, this.#upstream, arena, end)
+    end = policy.requestFields(exchange.client.number, context.request, this.#upstream, arena, end)
     end = endHead(arena, end, this.#from)
-    const first = client.firstBodyEnd - client.firstBodyAt
+    const first = exchange.firstBodyEnd - exchange.firstBodyAt
     this.#firstBodyLeft = end + first > this.#from
     if (first > 0 && !this.#firstBodyLeft) {
-      arena.copyWithin(end, client.firstBodyAt, client.firstBodyEnd)
+      arena.copyWithin(end, exchange.firstBodyAt, exchange.firstBodyEnd)
       end += first
     }
     this.#headLeaving = this.#sending = true
     transport.send(this.number, this.#slot, end - this.#slot, this.#firstBodyLeft)
-    client.headSent()
+    exchange.headSent()
     if (!this.#receiving) this.#receive(this.#from)
   }
 
   /** Sends bytes out of the client's slot: a part of the body, or of a tunnel. */
   sendPiece(at: number, bytes: number): void {
-    if (bytes === 0) return this.#client?.bodySent()
+    if (bytes === 0) return this.#exchange?.bodySent()
     this.#sending = true
     this.#context.transport.send(this.number, at, bytes, false)
   }
 
   sent(result: number): void {
-    const client = this.#client
+    const exchange = this.#exchange
     this.#sending = false
     // What it says, or that it has ended, is received all the same; it is never used again.
-    if (result < 0 || client === null) return
+    if (result < 0 || exchange === null) return
     if (this.#headLeaving) {
       this.#headLeaving = false
       if (this.#firstBodyLeft) {
-        this.sendPiece(client.firstBodyAt, client.firstBodyEnd - client.firstBodyAt)
-      } else this.#pieceDelivered(client)
+        this.sendPiece(exchange.firstBodyAt, exchange.firstBodyEnd - exchange.firstBodyAt)
+      } else this.#pieceDelivered(exchange)
       if (this.#state === READING_HEAD && !this.#receiving && this.#end > this.#begin) this.#readHead()
-    } else this.#pieceDelivered(client)
+    } else this.#pieceDelivered(exchange)
   }
 
-  #pieceDelivered(client: ClientConnection): void {
-    this.#requestSent = client.requestWhole && !this.#sending
-    client.bodySent()
+  #pieceDelivered(exchange: ProxyExchange): void {
+    this.#requestSent = exchange.whole && !this.#sending
+    exchange.bodySent()
   }
 
   /** The client's side of a tunnel has ended. */
   endRequest(): void {
     this.#context.transport.shutdown(this.number)
-    if (this.#ended) this.#client?.tunnelEnded()
+    if (this.#ended) this.#exchange?.tunnelEnded()
   }
 
   received(result: number): void {
@@ -177,19 +177,19 @@ export class UpstreamConnection {
       case READING_BODY:
         return this.#readBody()
       case TUNNELLING:
-        return this.#client?.sendPiece(this.#begin, this.#end - this.#begin, true)
+        return this.#exchange?.sendPiece(this.#begin, this.#end - this.#begin, true)
       default:
     }
   }
 
-  /** The client has taken what it was sent. */
+  /** The exchange has taken what it was sent. */
   pieceSent(): void {
     if (this.#state === READING_HEAD) {
       // It was an interim response.
       if (this.#begin < this.#end) this.#readHead()
       else this.#receive(this.#from)
     } else if (this.#responseWhole) this.#done()
-    else if (this.#ended) this.#client?.tunnelEnded()
+    else if (this.#ended) this.#exchange?.tunnelEnded()
     else this.#receive(this.#from)
   }
 
@@ -199,7 +199,7 @@ export class UpstreamConnection {
     const { pool, transport } = this.#context
     if (this.#state === IDLE) pool.remove(this.number)
     this.#state = CLOSED
-    this.#client = null
+    this.#exchange = null
     this.#context.never(this.number)
     transport.close(this.number)
   }
@@ -207,19 +207,19 @@ export class UpstreamConnection {
   // ── The response ──────────────────────────────────────────────────────────────────────────────────────────────
 
   #readHead(): void {
-    const client = this.#client
-    if (client === null) return
+    const exchange = this.#exchange
+    if (exchange === null) return
     const { arena, responseHead: head } = this.#context
     beginHead(head, this.#begin)
-    const outcome = scanResponse(head, arena, this.#end, client.method)
+    const outcome = scanResponse(head, arena, this.#end, exchange.method)
     if (outcome === REFUSED) return this.#broken()
     if (outcome === MORE) {
       if (this.#end === this.#slotEnd) this.#moveDown()
       return this.#receive(this.#end)
     }
-    if (head.status === 101) this.#switch(client, head)
-    else if (head.status < 200) this.#interim(client, head)
-    else this.#final(client, head)
+    if (head.status === 101) this.#switch(exchange, head)
+    else if (head.status < 200) this.#interim(exchange, head)
+    else this.#final(exchange, head)
   }
 
   /** Room for the rest of a head behind interim ones. */
@@ -229,48 +229,48 @@ export class UpstreamConnection {
     this.#begin = this.#from
   }
 
-  #interim(client: ClientConnection, head: Head): void {
+  #interim(exchange: ProxyExchange, head: Head): void {
     this.#begin = head.end
     // HTTP/1.0 knows none (RFC 9110 §15.2).
-    if (client.minor === 0) return this.pieceSent()
-    const start = this.#headBefore(head, PERSISTENT, false, client, false)
+    if (exchange.minor === 0) return this.pieceSent()
+    const start = this.#headBefore(head, PERSISTENT, false, exchange, false)
     if (start < 0) return this.#broken()
-    client.sendPiece(start, head.end - start, false)
+    exchange.sendPiece(start, head.end - start, false)
   }
 
-  #final(client: ClientConnection, head: Head): void {
-    client.responded(head.status)
+  #final(exchange: ProxyExchange, head: Head): void {
+    exchange.responded(head.status)
     this.#keepAlive = head.keepAlive
     beginBody(this.#body, head)
-    this.#decoded = client.minor === 0 && head.framing === BY_CHUNKS
-    if (head.framing === BY_CLOSE || this.#decoded || !client.requestWhole) client.closing = true
-    const connection = client.closing ? CLOSING : client.minor === 0 ? KEPT_ALIVE : PERSISTENT
+    this.#decoded = exchange.minor === 0 && head.framing === BY_CHUNKS
+    if (head.framing === BY_CLOSE || this.#decoded || !exchange.whole) exchange.client.closing = true
+    const connection = exchange.client.closing ? CLOSING : exchange.minor === 0 ? KEPT_ALIVE : PERSISTENT
     const bodyAt = head.end
-    const start = this.#headBefore(head, connection, this.#decoded, client, true)
+    const start = this.#headBefore(head, connection, this.#decoded, exchange, true)
     if (start < 0) return this.#broken()
     this.#state = READING_BODY
     this.#begin = bodyAt
-    this.#takeBody(client, start)
+    this.#takeBody(exchange, start)
   }
 
-  #switch(client: ClientConnection, head: Head): void {
-    if (!client.upgrade || head.upgradeField < 0) return this.#broken()
+  #switch(exchange: ProxyExchange, head: Head): void {
+    if (!exchange.upgrade || head.upgradeField < 0) return this.#broken()
     this.#context.counters.add(upgrades, 1)
-    client.responded(head.status)
-    const start = this.#headBefore(head, PERSISTENT, false, client, true)
+    exchange.responded(head.status)
+    const start = this.#headBefore(head, PERSISTENT, false, exchange, true)
     if (start < 0) return this.#broken()
     this.#state = TUNNELLING
-    client.sendPiece(start, this.#end - start, true)
-    client.tunnel()
+    exchange.sendPiece(start, this.#end - start, true)
+    exchange.tunnel()
   }
 
   #readBody(): void {
-    const client = this.#client
-    if (client !== null) this.#takeBody(client, this.#begin)
+    const exchange = this.#exchange
+    if (exchange !== null) this.#takeBody(exchange, this.#begin)
   }
 
   /** Sends on what belongs to the body, and what stands before it from `start` on. */
-  #takeBody(client: ClientConnection, start: number): void {
+  #takeBody(exchange: ProxyExchange, start: number): void {
     const body = this.#body
     const { arena } = this.#context
     const outcome = this.#decoded
@@ -280,7 +280,7 @@ export class UpstreamConnection {
     this.#responseWhole = outcome === DONE
     this.#begin = body.at
     const end = this.#decoded ? body.dataEnd : body.at
-    if (end > start) client.sendPiece(start, end - start, true)
+    if (end > start) exchange.sendPiece(start, end - start, true)
     else this.pieceSent()
   }
 
@@ -289,7 +289,7 @@ export class UpstreamConnection {
     head: Head,
     connection: number,
     decoded: boolean,
-    client: ClientConnection,
+    exchange: ProxyExchange,
     final: boolean,
   ): number {
     const { arena, policy, droppedOfResponses } = this.#context
@@ -305,7 +305,7 @@ export class UpstreamConnection {
       this.#from - fieldsLimit - lineEndBytes,
     )
     if (end < 0) return -1
-    if (final) end = policy.responseFields(client.number, this.#upstream, arena, end)
+    if (final) end = policy.responseFields(exchange.client.number, this.#upstream, arena, end)
     end = endHead(arena, end, this.#from)
     const start = bodyAt - (end - this.#slot)
     arena.copyWithin(start, this.#slot, end)
@@ -314,48 +314,48 @@ export class UpstreamConnection {
 
   /** The response was passed on whole. */
   #done(): void {
-    const client = this.#client
+    const exchange = this.#exchange
     const { pool, retirements, options, stopping } = this.#context
     // An answer that came early: what is still being sent lies in the client's slot.
-    if (!this.#requestSent && client !== null) client.closing = true
+    if (!this.#requestSent && exchange !== null) exchange.client.closing = true
     const clean = this.#keepAlive && this.#requestSent && !this.#ended && this.#begin === this.#end
     const wanted = !stopping && retirements[this.#upstream] === this.#retirement
     if (clean && wanted && pool.put(this.#upstream, this.number)) {
       this.#state = IDLE
-      this.#client = null
+      this.#exchange = null
       this.#context.due(this.number, options.upstreamIdleMs)
       if (!this.#receiving) this.#receive(this.#from)
     } else this.drop()
-    client?.responseDone()
+    exchange?.responseDone()
   }
 
   /** @param result 0, or a negated errno */
   #peerEnded(result: number): void {
-    const client = this.#client
-    if (client === null) return this.drop()
+    const exchange = this.#exchange
+    if (exchange === null) return this.drop()
     this.#ended = true
     switch (this.#state) {
       case READING_HEAD: {
         const silent = !this.#heard
         const used = this.#used
         this.drop()
-        return client.upstreamLost(result, silent, used)
+        return exchange.upstreamLost(result, silent, used)
       }
       case READING_BODY:
         if (this.#body.framing !== BY_CLOSE || result < 0) return this.#broken()
         return this.#done()
       case TUNNELLING:
-        if (result < 0) return client.cut()
-        return client.tunnelEnded()
+        if (result < 0) return exchange.client.cut()
+        return exchange.tunnelEnded()
       default:
         this.drop()
     }
   }
 
   #broken(): void {
-    const client = this.#client
+    const exchange = this.#exchange
     this.drop()
-    client?.responseBroken()
+    exchange?.responseBroken()
   }
 
   #receive(at: number): void {

@@ -18,8 +18,6 @@ export class EtcdError extends Error {
   }
 }
 
-/** gRPC's OutOfRange: here that a revision was compacted away. */
-export const outOfRange = 11
 const unauthenticated = 16
 
 /** The JSON gateway of one member, with sockets of its own: all of them end with it. */

@@ -2,6 +2,13 @@ import type { z } from 'zod'
 import type { ConfiguredService } from '../../control/control.ts'
 import { readBackend } from '../../model/backend.ts'
 import { configFile, type ConfigFile, type DaemonOptions } from '../../model/daemon.ts'
+import {
+  readFunction,
+  readNamedFunction,
+  type FunctionBody,
+  type FunctionName,
+  type FunctionSpec,
+} from '../../model/function.ts'
 import { fieldNames, issueText, unknownFieldText } from '../../model/issues.ts'
 import type { BackendId, ServiceId } from '../../model/names.ts'
 import { message, Refusal } from '../../model/refusal.ts'
@@ -18,6 +25,7 @@ export type Format = 'yaml' | 'json' | 'toml'
 export interface Config {
   readonly options: DaemonOptions
   readonly services: readonly ConfiguredService[]
+  readonly functions: ReadonlyMap<FunctionName, FunctionSpec>
   readonly places: Place
 }
 
@@ -45,8 +53,16 @@ export function parseConfig(text: string, format: Format, file: string): ConfigR
     ? valueFaults(checked.data, parsed.place)
     : checked.error.issues.flatMap((issue) => issueFaults(issue, parsed.place))
   if (!checked.success || faults.length > 0) return { ok: false, errors: reports(file, text, faults) }
-  const { services: _services, ...options } = checked.data
-  return { ok: true, options, services: toConfigured(checked.data, parsed.place), places: parsed.place }
+  const { services: _services, functions: _functions, ...options } = checked.data
+  return {
+    ok: true,
+    options,
+    services: toConfigured(checked.data, parsed.place),
+    functions: new Map(
+      functionsOf(checked.data, parsed.place).map(([name, body]) => [name, readFunction(body)]),
+    ),
+    places: parsed.place,
+  }
 }
 
 /** The objects of a configuration; backends in the order of the file, which JavaScript's objects do not keep for names like "10". */
@@ -59,6 +75,9 @@ export function toConfigured({ services = {} }: ConfigFile, places: Place): Conf
     }),
   )
 }
+
+const functionsOf = ({ functions = {} }: ConfigFile, places: Place): [FunctionName, FunctionBody, Place][] =>
+  inFileOrder(functions, childOf(places, 'functions'))
 
 /** Where a service or backend stands. */
 export function offsetOf(places: Place, service: ServiceId, backend: BackendId | null): number {
@@ -95,6 +114,7 @@ function valueFaults(config: ConfigFile, places: Place): Fault[] {
   const maps = [
     services,
     ...[...(services?.children.values() ?? [])].map((service) => childOf(service, 'backends')),
+    childOf(places, 'functions'),
   ]
   const nameless = maps.flatMap((map) => childOf(map, '__proto__') ?? [])
   // Zod's records leave this key out without a word.
@@ -114,7 +134,10 @@ function valueFaults(config: ConfigFile, places: Place): Fault[] {
       ),
     ]
   })
-  return [...faults, ...refusals]
+  const functions = functionsOf(config, places).flatMap(([name, body]) =>
+    refused(places, ['functions', name], () => readNamedFunction(name, body)),
+  )
+  return [...faults, ...refusals, ...functions]
 }
 
 /** Fields that the fixed texts of the model are about. */

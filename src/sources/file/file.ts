@@ -3,6 +3,7 @@ import { extname } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import type { ConfiguredService } from '../../control/control.ts'
 import type { DaemonOptions } from '../../model/daemon.ts'
+import type { FunctionName, FunctionSpec } from '../../model/function.ts'
 import type { BackendId, ServiceId } from '../../model/names.ts'
 import { offsetOf, type ConfigResult, type Format } from './config.ts'
 import { positionAt, report } from './excerpt.ts'
@@ -15,6 +16,7 @@ export interface LoadedConfig {
   readonly ok: true
   readonly options: DaemonOptions
   readonly services: readonly ConfiguredService[]
+  readonly functions: ReadonlyMap<FunctionName, FunctionSpec>
   /** `file:line:column` of a service or backend. */
   place(service: ServiceId, backend: BackendId | null): string
   /** A message about a service or backend, with its place, its line and a caret. */
@@ -51,11 +53,12 @@ export async function readConfigFile(path: string): Promise<ConfigFileResult> {
   }
   const result = await parseAside(text, format, path)
   if (!result.ok) return result
-  const { options, services, places } = result
+  const { options, services, functions, places } = result
   return {
     ok: true,
     options,
     services,
+    functions,
     place: (service, backend) => {
       const { line, column } = positionAt(text, offsetOf(places, service, backend))
       return `${path}:${line}:${column}`
