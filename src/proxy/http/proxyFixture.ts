@@ -73,6 +73,9 @@ export class RecordingPolicy implements ProxyPolicy {
   }
 }
 
+/** The other end has ended the connection while more was awaited. */
+class WireEnded extends Error {}
+
 /** A raw connection of a client or an upstream: text out, text in. */
 export class Wire {
   readonly socket: Socket
@@ -137,7 +140,7 @@ export class Wire {
   /** Waits until what came is so; fails when the connection ends before. */
   async until(enough: (text: string) => boolean): Promise<string> {
     while (!enough(this.text)) {
-      if (this.#ended) throw new Error(`the connection ended (${this.#error}) after: ${this.text}`)
+      if (this.#ended) throw new WireEnded(`the connection ended (${this.#error}) after: ${this.text}`)
       await new Promise<void>((resolve) => this.#changed.push(resolve))
     }
     return this.text
@@ -172,6 +175,17 @@ export class Wire {
   }
 }
 
+/** What an upstream does with one connection. */
+export type Play = (wire: Wire) => void | Promise<void>
+
+async function played(play: void | Promise<void>): Promise<void> {
+  try {
+    await play
+  } catch (error) {
+    if (!(error instanceof WireEnded)) throw error
+  }
+}
+
 /** Both ends' loops have had a turn. */
 export const turn = (): Promise<void> =>
   new Promise((resolve) => setImmediate(() => setImmediate(() => resolve())))
@@ -195,11 +209,11 @@ export class Cleanup {
     return new Wire(socket)
   }
 
-  /** A server whose connections the test plays itself. */
-  async backend(accept: (wire: Wire) => void): Promise<Upstream & { close(): void }> {
+  /** A server whose connections the test plays itself, each until its playing is over or the proxy ends it. */
+  async backend(accept: Play): Promise<Upstream & { close(): void }> {
     const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
       this.add(() => void socket.destroy())
-      accept(new Wire(socket))
+      void played(accept(new Wire(socket)))
     })
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
     this.add(() => void server.close())
@@ -232,7 +246,7 @@ export class Bench extends Cleanup {
   }
 
   /** @param accepts one for each upstream */
-  async proxy(accepts: readonly ((wire: Wire) => void)[], options: Partial<ProxyOptions> = {}, slots = 64) {
+  async proxy(accepts: readonly Play[], options: Partial<ProxyOptions> = {}, slots = 64) {
     const policy = new RecordingPolicy()
     const backends = await Promise.all(accepts.map((accept) => this.backend(accept)))
     policy.upstreams = backends
@@ -247,7 +261,7 @@ export class Bench extends Cleanup {
 
 /** Answers each request head (without a body) with what a function makes of it. */
 export const answering =
-  (answer: (head: string) => string): ((wire: Wire) => void) =>
+  (answer: (head: string) => string): Play =>
   async (wire) => {
     while (!wire.over) {
       await wire.until((text) => wire.over || text.includes('\r\n\r\n')).catch(() => '')
