@@ -5,7 +5,9 @@ import { ringMissing } from '../kernel/uring/probe.ts'
 import { listenOn, type ListeningSocket } from '../kernel/uring/sockets.ts'
 import { openWake, type Wake } from '../kernel/uring/wake.ts'
 import type { FunctionName } from '../model/function.ts'
-import { ProxyCounters } from '../proxy/http/proxyCounters.ts'
+import { ProxyCounters, type CounterName } from '../proxy/http/proxyCounters.ts'
+import type { ProxyOptions } from '../proxy/http/proxyOptions.ts'
+import { AccessLogFile } from './accessLog.ts'
 import { Board, type BoardSize } from './board.ts'
 import type { GatewayIdentity } from './policy.ts'
 import { Publisher, type GatewayFunction } from './publisher.ts'
@@ -20,6 +22,7 @@ import type { FromThread, ToThread } from './thread.ts'
 import type { WorkerSetup } from './worker.ts'
 
 export interface GatewayOptions extends GatewayIdentity {
+  /** `::` takes IPv4 clients too. */
   readonly address: string
   readonly port: number
   /** Instances that are gateways, as they stand in `ips`. */
@@ -27,6 +30,10 @@ export interface GatewayOptions extends GatewayIdentity {
   readonly transport: 'auto' | 'ring' | 'portable'
   /** Threads; 0: one for each core. */
   readonly workers: number
+  /** File of the access log, and of how many requests one is logged; absent: there is none. */
+  readonly accessLog?: { readonly path: string; readonly every: number } | undefined
+  /** Time-outs and limits that differ from the proxy's usual ones. */
+  readonly proxy?: Partial<ProxyOptions>
   readonly log: { info(fields: object, text: string): void; warn(fields: object, text: string): void }
   readonly ejected: (instance: string, milliseconds: number) => void
 }
@@ -51,8 +58,12 @@ export interface FunctionState extends FunctionCounters {
 const size: BoardSize = { upstreams: 16_384, functions: 16_384, members: 65_536 }
 /** More than two heads of 16 KiB with room to rewrite one (slotLayout); what is not used of it is not had. */
 const slotBytes = 65_536
-/** Connections of all Workers at most; the descriptors of the process are shared with the rest of Torb. */
+/** Connections of all Workers at most … */
 const mostSlots = 65_536
+/** … and of each: its arena is at most 2 GiB. */
+const mostSlotsOfWorker = 2 ** 31 / slotBytes
+/** Of the descriptors of the process; the rest of Torb has the others. */
+const descriptorShare = 3 / 4
 const graceMs = 10_000
 
 /**
@@ -65,26 +76,32 @@ export class Gateway {
   readonly #options: GatewayOptions
   readonly #board: Board
   readonly #statistics: readonly Statistics[]
+  readonly #counters: readonly ProxyCounters[]
   readonly #publisher: Publisher
   readonly #threads: readonly Thread[]
   readonly #socket: ListeningSocket | null
+  readonly #accessLog: AccessLogFile | null
   #sequence = 0
 
   private constructor(parts: {
     options: GatewayOptions
     board: Board
     statistics: readonly Statistics[]
+    counters: readonly ProxyCounters[]
     publisher: Publisher
     threads: readonly Thread[]
     socket: ListeningSocket | null
+    accessLog: AccessLogFile | null
     port: number
   }) {
     this.#options = parts.options
     this.#board = parts.board
     this.#statistics = parts.statistics
+    this.#counters = parts.counters
     this.#publisher = parts.publisher
     this.#threads = parts.threads
     this.#socket = parts.socket
+    this.#accessLog = parts.accessLog
     this.port = parts.port
     this.transport = parts.socket === null ? 'portable' : 'ring'
   }
@@ -98,17 +115,21 @@ export class Gateway {
       options.log.warn({}, `the gateway runs on node:net, at about twice the CPU of io_uring: ${missing}`)
     const isRing = missing === null
     const count = isRing ? options.workers || availableParallelism() : 1
-    const slots = Math.max(256, Math.floor(Math.min(mostSlots, openFileLimit() / 2) / count))
+    const all = Math.min(mostSlots, openFileLimit() * descriptorShare)
+    const slots = Math.min(mostSlotsOfWorker, Math.max(256, Math.floor(all / count)))
     const epochMs = Date.now()
     const board = new Board(size, epochMs)
     const statistics = Array.from({ length: count }, () => new Statistics(size.members, size.functions))
+    const counters = Array.from({ length: count }, () => new ProxyCounters())
     const publisher = new Publisher({ board, statistics, gateways: new Set(options.gateways) })
     const ended = new AsyncDisposableStack()
     try {
-      const socket = isRing ? await listenOn(options.address, options.port) : null
+      const accessLog = openAccessLog(options, count, publisher)
+      ended.defer(() => accessLog?.close())
+      const socket = isRing ? await listenOn(options.address, options.port, options.address === '::') : null
       if (socket !== null) ended.defer(() => socket.close())
       const threads: Thread[] = []
-      for (const part of statistics) {
+      for (const [index, part] of statistics.entries()) {
         const wake = socket === null ? null : await openWake()
         const setup: WorkerSetup = {
           identity: identityOf(options),
@@ -116,8 +137,9 @@ export class Gateway {
           epochMs,
           board: board.memory,
           statistics: part.memory,
-          counters: new ProxyCounters().values.buffer as SharedArrayBuffer,
-          proxy: {},
+          counters: counters[index]!.values.buffer as SharedArrayBuffer,
+          accessLog: accessLog?.memories[index] ?? null,
+          proxy: { logEvery: options.accessLog?.every ?? 0, ...options.proxy },
           slots,
           slotBytes,
           listen:
@@ -134,9 +156,11 @@ export class Gateway {
         options,
         board,
         statistics,
+        counters,
         publisher,
         threads,
         socket,
+        accessLog,
         port: ports[0] ?? options.port,
       })
       for (const thread of threads) thread.listen((message) => gateway.#receive(message))
@@ -150,6 +174,11 @@ export class Gateway {
 
   get workers(): number {
     return this.#threads.length
+  }
+
+  /** What each Worker's proxy has counted. */
+  counters(): readonly Record<CounterName, number>[] {
+    return this.#counters.map((counters) => counters.read())
   }
 
   /** Resolves when new requests go by these functions in all Workers. */
@@ -179,10 +208,16 @@ export class Gateway {
     }
   }
 
+  /** Opens the file of the access log anew. @throws the system's error; the old one stays in use */
+  reopenLog(): void {
+    this.#accessLog?.reopen()
+  }
+
   /** Takes no more clients and lets requests finish within a limit. */
   async close(): Promise<void> {
     this.#socket?.close()
     await Promise.all(this.#threads.map((thread) => thread.stop(graceMs)))
+    this.#accessLog?.close()
   }
 
   #receive(message: FromThread): void {
@@ -243,6 +278,20 @@ class Thread {
     await this.#worker.terminate()
     this.#wake?.close()
   }
+}
+
+function openAccessLog(
+  { accessLog, log }: GatewayOptions,
+  workers: number,
+  publisher: Publisher,
+): AccessLogFile | null {
+  if (accessLog === undefined) return null
+  return new AccessLogFile(
+    accessLog.path,
+    workers,
+    (upstream) => publisher.textOf(upstream),
+    (lost) => log.warn({ lost }, 'the access log could not keep up: log one of several requests'),
+  )
 }
 
 function identityOf({
