@@ -23,6 +23,7 @@ import { boundConnections, connectionLimit } from './connections.ts'
 import type { App } from './describe.ts'
 import { listenPlace } from './endpoint.ts'
 import { EventStream } from './eventStream.ts'
+import type { FunctionFacts } from './functionFacts.ts'
 import { guard } from './guard.ts'
 import { goJson } from './json.ts'
 import { isOwnListener } from './listeners.ts'
@@ -69,6 +70,8 @@ export interface ApiOptions {
   readonly heartbeatMs?: number
   /** How those are who tell others of services. */
   readonly announcers?: (() => readonly AnnouncerStatus[]) | undefined
+  /** Without it there are no routes of functions. */
+  readonly functions?: FunctionFacts | undefined
 }
 
 export interface Api {

@@ -1,6 +1,6 @@
 import type { FunctionName } from '../model/function.ts'
 import type { BackendId, PlaneName, ServiceId } from '../model/names.ts'
-import type { FunctionOwner } from './functions.ts'
+import type { FunctionOwner, SourceState } from './functions.ts'
 
 /** The part of a logger (pino's) that control uses. */
 export interface Log {
@@ -31,6 +31,20 @@ export type TorbEvent = { readonly at: number } & (
       readonly type: 'function-created' | 'function-changed' | 'function-deleted'
       readonly function: FunctionName
       readonly source: FunctionOwner
+    }
+  | {
+      /** A key that cannot be used; what its function was before stays. */
+      readonly type: 'function-rejected'
+      readonly source: FunctionOwner
+      readonly key: string
+      readonly reason: string
+    }
+  | {
+      /** How it stands with the origin of functions. */
+      readonly type: 'source-changed'
+      readonly source: FunctionOwner
+      readonly state: SourceState
+      readonly message: string
     }
   | {
       /** Passive ejection of an instance by the gateway. */

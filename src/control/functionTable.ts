@@ -16,6 +16,7 @@ import type { EventLog } from './events.ts'
 import {
   functionOwners,
   type FunctionChange,
+  type FunctionClaim,
   type FunctionOwner,
   type FunctionSource,
   type FunctionTarget,
@@ -98,6 +99,14 @@ export class FunctionTable {
       this.#rejected.set(known(key), { owner, key, reason, since })
     }
     return {
+      if (this.#rejected.get(known(key))?.reason !== reason)
+        this.#options.events.record({
+          at: this.#options.now(),
+          type: 'function-rejected',
+          source: owner,
+          key,
+          reason,
+        })
       held: (zone) => this.#layer(owner, zone),
       put: (key, zone, name, spec) => {
         const own = spec.ips.find((text) => this.#isOwn(text))
@@ -118,7 +127,10 @@ export class FunctionTable {
       report: (state, message) => {
         status.state = state
         status.message = message
-        if (state === 'current') status.currentAt = this.#options.now()
+        if (state === 'current') status.currentAt = at
+        const at = this.#options.now()
+        if (state !== status.state)
+          this.#options.events.record({ at, type: 'source-changed', source: owner, state, message })
       },
     }
   }
@@ -181,6 +193,14 @@ export class FunctionTable {
   }
 
   /** Resolves when all that was put so far is in force. */
+  /** All that sources have of a function; the first decides. */
+  claims(name: FunctionName): readonly FunctionClaim[] {
+    return this.#places.flatMap(({ owner, zone, layer }) => {
+      const spec = layer.get(name)
+      return spec === undefined ? [] : [{ owner, zone, spec }]
+    })
+  }
+
   async published(): Promise<void> {
     await (this.#publishing ??= this.#publish())
   }

@@ -35,6 +35,35 @@ export interface SourceStatus {
   readonly functions: number
 }
 
+/** A source that follows an origin by zones, and may hold losses back until somebody confirms them (src/sources/etcd). */
+export interface FollowedSource {
+  status(): { readonly zones: readonly FollowedZone[] }
+  /** An operator's word that the origin is right. @returns how many functions changed */
+  confirm(): number
+}
+
+export interface FollowedZone {
+  readonly zone: string
+  readonly state: SourceState
+  readonly endpoint: string
+  /** All up to this revision of the origin is known; 0: nothing is. */
+  readonly revision: number
+  /** Milliseconds since it was last proven that all the origin has is known; null: it never was. */
+  readonly age: number | null
+  readonly message: string
+  readonly held: {
+    /** Milliseconds since the epoch. */
+    readonly since: number
+    /** Functions that keep instances which the origin has no more. */
+    readonly functions: readonly FunctionName[]
+    readonly instances: number
+    /** Instances in force, the held ones among them. */
+    readonly of: number
+    /** It is not taken by itself after a while. */
+    readonly onlyByOperator: boolean
+  } | null
+}
+
 export interface RejectedKey {
   readonly owner: FunctionOwner
   readonly key: string
@@ -72,3 +101,10 @@ export interface FunctionChange {
   readonly name: FunctionName
   readonly published: PublishedFunction | null
 }
+/** What a source has of a function. */
+export interface FunctionClaim {
+  readonly owner: FunctionOwner
+  readonly zone: string
+  readonly spec: FunctionSpec
+}
+
