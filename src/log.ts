@@ -1,10 +1,10 @@
 import { stripVTControlCharacters, styleText } from 'node:util'
 import { destination, pino, type DestinationStream, type Logger } from 'pino'
 
-/** The log on standard error: one JSON object a line, or one plain line on a terminal. */
-export function openLog(verbose: boolean): Logger {
+/** The log on standard error: one JSON object a line, or one plain line on a terminal. @param json on a terminal too */
+export function openLog(verbose: boolean, json: boolean): Logger {
   const level = verbose ? 'debug' : 'info'
-  if (!process.stderr.isTTY) return pino({ level }, destination({ dest: 2, sync: false }))
+  if (json || !process.stderr.isTTY) return pino({ level }, destination({ dest: 2, sync: false }))
   const plain: DestinationStream = { write: (line) => void process.stderr.write(plainLine(line)) }
   return pino({ level, base: null }, plain)
 }

@@ -4,7 +4,7 @@ import { familyOf } from '../model/address.ts'
 import type { Listener } from './listeners.ts'
 
 /** GORB's. */
-const defaultListen = ':4672'
+export const defaultListen = ':4672'
 
 /** `HOST:PORT`, `[IPV6]:PORT` or `:PORT`; null where it is neither. The host is '' in the last case. */
 export function parseEndpoint(text: string): { readonly host: string; readonly port: number } | null {
@@ -17,15 +17,17 @@ export function parseEndpoint(text: string): { readonly host: string; readonly p
 }
 
 /**
- * Where the API is to listen: one address, also for a name that has several.
+ * Where somebody is to listen: one address, also for a name that has several.
  *
- * @param listen the option of that name
+ * @param who for people
  * @throws Error in one sentence
  */
-export async function listenPlace(listen = defaultListen): Promise<Listener> {
+export async function listenPlace(who: string, listen: string): Promise<Listener> {
   const endpoint = parseEndpoint(listen)
   if (endpoint === null) {
-    throw new Error(`listen address "${listen}" is not [HOST]:PORT, such as :4672 or 127.0.0.1:4672`)
+    throw new Error(
+      `${who} cannot listen on "${listen}", which is not [HOST]:PORT such as :4672 or 127.0.0.1:4672`,
+    )
   }
   const { host, port } = endpoint
   if (host === '') return { address: anyAddress(), port }
@@ -33,7 +35,7 @@ export async function listenPlace(listen = defaultListen): Promise<Listener> {
     return { address: (await lookup(host)).address, port }
   } catch (error) {
     throw new Error(
-      `listen address "${listen}": the name ${host} does not resolve; name an address of this host`,
+      `${who} cannot listen on "${listen}": the name ${host} does not resolve; name an address of this host`,
       {
         cause: error,
       },

@@ -21,7 +21,7 @@ import { answerError, statusFor } from './answer.ts'
 import { decodeBody } from './body.ts'
 import { boundConnections, connectionLimit } from './connections.ts'
 import type { App } from './describe.ts'
-import { listenPlace } from './endpoint.ts'
+import { defaultListen, listenPlace } from './endpoint.ts'
 import { EventStream } from './eventStream.ts'
 import type { FunctionFacts } from './functionFacts.ts'
 import { guard } from './guard.ts'
@@ -34,11 +34,13 @@ import { backendRoutes } from './routes/backends.ts'
 import { counterRoutes } from './routes/counters.ts'
 import { eventsRoute } from './routes/events.ts'
 import { explainRoute } from './routes/explain.ts'
+import { functionRoutes } from './routes/functions.ts'
 import { healthRoute } from './routes/health.ts'
 import { metricsRoute } from './routes/metrics.ts'
 import { openapiRoute } from './routes/openapi.ts'
 import { planeRoute } from './routes/plane.ts'
 import { serviceRoutes } from './routes/services.ts'
+import { sourceRoutes } from './routes/sources.ts'
 import { readBySchema } from './schema.ts'
 import { loadToken } from './token.ts'
 import type { AnnouncerStatus } from './wirePlane.ts'
@@ -91,7 +93,7 @@ export interface Api {
  */
 export async function startApi(options: ApiOptions): Promise<Api> {
   const { listen, tls_cert: cert } = options.options
-  const place = await listenPlace(listen)
+  const place = await listenPlace('the API', listen ?? defaultListen)
   const made = await makeApi(options)
   const { app, warning } = made
   boundConnections(app.server, connectionLimit(openFileLimit()))
@@ -160,6 +162,10 @@ export async function makeApi(options: ApiOptions): Promise<{
   await app.register(fastifySwagger, openapiDocument(version))
   serviceRoutes(app, control)
   backendRoutes(app, control)
+  if (options.functions !== undefined) {
+    functionRoutes(app, options.functions)
+    sourceRoutes(app, options.functions)
+  }
   counterRoutes(app, control)
   metricsRoute(app, control, eventCounts, ofProcess, announcers)
   eventsRoute(app, stream)

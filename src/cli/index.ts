@@ -11,6 +11,10 @@ export const commands: Readonly<Record<string, Entry>> = {
     summary: 'runs the load balancer and its REST API',
     load: async () => (await import('./serve.ts')).serve,
   },
+  gateway: {
+    summary: 'runs the function gateway: /function/NAME to weighted instances',
+    load: async () => (await import('./gateway.ts')).gateway,
+  },
   demo: {
     summary: 'plays the whole tutorial in one terminal, without root',
     load: async () => (await import('./demo.ts')).demo,

@@ -1,4 +1,4 @@
-import { defineCommand } from './command.ts'
+import { defineCommand, type Io } from './command.ts'
 import { exit, failed, usage } from './exit.ts'
 import { absentFlags, givenOptions, serveFlags } from './serveFlags.ts'
 import type { DaemonOptions } from '../model/daemon.ts'
@@ -42,37 +42,49 @@ export const serve = defineCommand({
   absentFlags,
   operands: { min: 0, max: 0, name: '' },
 
-  async run({ flags, io }) {
-    const options = startOptions(flags)
-    const interrupt = io.interrupt()
-    const starting = import('../daemon.ts').then(async ({ startDaemon }) => await startDaemon(options))
-    // A reload that is asked for during the start follows it.
-    const onHangup = (): void =>
-      void starting.then(async (daemon) => await daemon.reload()).catch(() => undefined)
-    process.on('SIGHUP', onHangup)
-    const daemon = await starting.catch((error: unknown) => {
-      interrupt.end()
-      process.off('SIGHUP', onHangup)
-      throw failed(error instanceof Error ? error.message : String(error), error)
-    })
-    io.out(`torb ready ${daemon.url} plane=${daemon.plane}\n`)
-
-    await interrupt.received
-    const limit = setTimeout(() => {
-      io.err(`torb serve: did not end within ${closeLimitMs / 1000} s: ended now\n`)
-      process.exit(exit.failed)
-    }, closeLimitMs)
-    await daemon.close().catch((error: unknown) => {
-      throw failed(`did not end in order: ${error instanceof Error ? error.message : String(error)}`, error)
-    })
-    clearTimeout(limit)
-    process.off('SIGHUP', onHangup)
-    interrupt.end()
-    return exit.ok
-  },
+  run: async ({ flags, io }) => await runDaemon('torb serve', io, startOptions(flags)),
 })
 
-function startOptions(flags: Values<FlagTable>): DaemonOptions & { config?: string } {
+type StartOptions = DaemonOptions & { readonly config?: string }
+
+/** Runs the daemon until it is told to end. @param usual options that flags and file go before */
+export async function runDaemon(
+  name: string,
+  io: Io,
+  options: StartOptions,
+  usual: DaemonOptions = {},
+): Promise<number> {
+  const interrupt = io.interrupt()
+  const starting = import('../daemon/daemon.ts').then(
+    async ({ startDaemon }) => await startDaemon(options, usual),
+  )
+  // A reload that is asked for during the start follows it.
+  const onHangup = (): void =>
+    void starting.then(async (daemon) => await daemon.reload()).catch(() => undefined)
+  process.on('SIGHUP', onHangup)
+  const daemon = await starting.catch((error: unknown) => {
+    interrupt.end()
+    process.off('SIGHUP', onHangup)
+    throw failed(error instanceof Error ? error.message : String(error), error)
+  })
+  io.out(`torb ready ${daemon.url} plane=${daemon.plane}\n`)
+
+  await interrupt.received
+  const limit = setTimeout(() => {
+    io.err(`${name}: did not end within ${closeLimitMs / 1000} s: ended now\n`)
+    process.exit(exit.failed)
+  }, closeLimitMs)
+  await daemon.close().catch((error: unknown) => {
+    throw failed(`did not end in order: ${error instanceof Error ? error.message : String(error)}`, error)
+  })
+  clearTimeout(limit)
+  process.off('SIGHUP', onHangup)
+  interrupt.end()
+  return exit.ok
+}
+
+/** What the flags say. @throws CommandError of usage */
+export function startOptions(flags: Values<FlagTable>): StartOptions {
   const { config } = flags
   try {
     return { ...givenOptions(flags), ...(typeof config === 'string' ? { config } : {}) }

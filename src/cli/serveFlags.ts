@@ -26,6 +26,13 @@ const defaults: Readonly<Record<string, string>> = {
   sync_port: '8848',
   sync_ttl: '1',
   sync_maxlen: 'what the interface carries in one piece',
+  gateway_node: 'the name of the host',
+  gateway_handler: 'wrr',
+  gateway_transport: 'auto',
+  gateway_workers: 'one for each core',
+  access_log_every: '1',
+  hop_limit: '1',
+  etcd_max_loss: '50',
 }
 
 const placeholders: Readonly<Record<string, string>> = {
@@ -42,6 +49,18 @@ const placeholders: Readonly<Record<string, string>> = {
   sync_master: 'IFACE',
   sync_backup: 'IFACE',
   sync_group: 'ADDRESS',
+  gateway: '[ADDR]:PORT',
+  zones: 'ZONE',
+  gateway_node: 'NAME',
+  gateway_peers: 'HOST[:PORT]',
+  access_log: 'FILE',
+  hop_key_file: 'FILE',
+  etcd: 'HOST:PORT',
+  etcd_user: 'NAME',
+  etcd_password_file: 'FILE',
+  etcd_ca: 'FILE',
+  etcd_cert: 'FILE',
+  etcd_key: 'FILE',
 }
 
 interface Property {

@@ -10,6 +10,8 @@ import type { Statistics } from './statistics.ts'
 /** A function in force, as control publishes it. */
 export interface GatewayFunction {
   readonly spec: FunctionSpec
+  /** Its weights stand instead of those of `spec`. */
+  readonly overlay?: { readonly weights: readonly number[] } | null
   /** One for each of `spec.ips`; address '': its name does not resolve. */
   readonly instances: readonly { readonly text: string; readonly address: string; readonly port: number }[]
 }
@@ -59,6 +61,7 @@ export class Publisher {
   readonly #functionNumbers: Numbers
   readonly #positionNumbers: Numbers
   readonly #upstreams = new Map<string, NumberedInstance>()
+  readonly #texts: string[] = []
   /** Rows by function and instance. */
   readonly #rows = new Map<FunctionName, Map<string, number>>()
   readonly #current = new Map<FunctionName, Published>()
@@ -106,17 +109,23 @@ export class Publisher {
     this.#drop(published.route)
   }
 
+  /** The instance that has this number, or had it last. */
+  textOf(upstream: number): string {
+    return this.#texts[upstream] ?? ''
+  }
+
   route(name: FunctionName): Route | null {
     return this.#current.get(name)?.route ?? null
   }
 
   #route(
     name: FunctionName,
-    { spec, instances }: GatewayFunction,
+    { spec, overlay, instances }: GatewayFunction,
     changed: Map<number, NumberedInstance>,
   ): Route | null {
     const before = this.#current.get(name)?.route ?? null
     const fn = before === null ? this.#newFunction() : this.#functionNumbers.share(before.fn)
+    const weights = overlay?.weights ?? spec.weights
     const members: Member[] = []
     for (const [index, instance] of instances.entries()) {
       const upstream = this.#upstream(instance, changed)
@@ -127,7 +136,7 @@ export class Publisher {
         row,
         isGateway: this.#options.gateways.has(instance.text),
         isResolved: instance.address !== '',
-        weight: spec.weights[index] ?? 0,
+        weight: weights[index] ?? 0,
       })
     }
     const method = spec.method ?? 'wrr'
@@ -226,6 +235,7 @@ export class Publisher {
     if (known?.address !== address || known.port !== port) {
       const instance = { upstream, text, address, port }
       this.#upstreams.set(text, instance)
+      this.#texts[upstream] = text
       changed.set(upstream, instance)
     }
     return upstream

@@ -1,5 +1,6 @@
 import { HttpProxy } from '../proxy/http/proxy.ts'
 import { ProxyCounters } from '../proxy/http/proxyCounters.ts'
+import { AccessLog } from '../proxy/http/proxyLog.ts'
 import type { ProxyOptions } from '../proxy/http/proxyOptions.ts'
 import type { StreamEvents, StreamListener, StreamTransport } from '../proxy/stream.ts'
 import { Board, type BoardSize } from './board.ts'
@@ -15,6 +16,7 @@ export interface ThreadSetup {
   readonly board: SharedArrayBuffer
   readonly statistics: SharedArrayBuffer
   readonly counters: SharedArrayBuffer
+  readonly accessLog: SharedArrayBuffer | null
   readonly proxy: Partial<ProxyOptions>
 }
 
@@ -69,6 +71,7 @@ export class GatewayThread {
       policy: this.#policy,
       options: { ...setup.proxy, upstreams: size.upstreams },
       counters: new ProxyCounters(setup.counters),
+      ...(setup.accessLog === null ? {} : { log: new AccessLog(setup.accessLog) }),
     })
   }
 

@@ -38,7 +38,7 @@ async function runOnRing(socket: Extract<WorkerSetup['listen'], { on: 'ring' }>)
 
 async function runPortable({ address, port }: { address: string; port: number }): Promise<void> {
   const { slots, slotBytes } = setup
-  const stream = new PortableStreams({ slots, slotBytes })
+  const stream = new PortableStreams({ slots, slotBytes, bothFamilies: address === '::' })
   const thread = new GatewayThread(stream, setup, tell)
   receive(thread, () => stream.end())
   const listener = await thread.listen(address, port)

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { addressBytes, familyOf } from './address.ts'
 import { backendBody } from './backend.ts'
+import { parseInterval } from './duration.ts'
 import { functionBody } from './function.ts'
 import { planeNames } from './names.ts'
 import { serviceBody } from './service.ts'
@@ -84,6 +85,7 @@ export const daemonOptions = z.strictObject({
     .max(65_507)
     .describe('bytes of a datagram with connections')
     .optional(),
+  log_json: z.boolean().describe('the log is JSON on a terminal too').optional(),
   gateway: z
     .string()
     .describe('runs the function gateway as well, on this place of its own: [ADDR]:PORT')
@@ -95,7 +97,7 @@ export const daemonOptions = z.strictObject({
   gateway_node: z
     .string()
     .regex(/^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}$/, 'must be at most 100 letters, digits, dots and dashes')
-    .describe('name of this node in the headers of forwarded requests; default: the name of the host')
+    .describe('name of this node in the headers of forwarded requests')
     .optional(),
   gateway_peers: z
     .array(z.string().min(1).max(300))
@@ -110,6 +112,14 @@ export const daemonOptions = z.strictObject({
     .describe('io_uring, or node:net where it is not to be had')
     .optional(),
   gateway_workers: z.number().int().min(1).max(256).describe('threads of the gateway').optional(),
+  access_log: path.describe("file of the gateway's access log, opened anew on SIGHUP").optional(),
+  access_log_every: z
+    .number()
+    .int()
+    .min(1)
+    .max(1_000_000)
+    .describe('of so many requests one is logged')
+    .optional(),
   hop_key_file: path
     .describe('secret that all gateways share, at least 32 bytes: hops between them are signed with it')
     .optional(),
@@ -118,20 +128,22 @@ export const daemonOptions = z.strictObject({
     .int()
     .min(1)
     .max(8)
-    .describe('gateways that a request passes at most before an instance')
+    .describe(
+      'gateways that a request passes at most before one that has to answer it by an instance of its own',
+    )
     .optional(),
   hop_unsigned: z
     .boolean()
     .describe('believe the bare X-Forwarded-For of gateways that do not sign, by their addresses')
     .optional(),
   etcd: z
-    .array(z.string().min(1).max(1024))
+    .array(z.string().max(1024))
     .describe('member of the etcd cluster that has the functions, host:port or a URL')
     .optional(),
   etcd_user: z
     .string()
     .max(255)
-    .describe('user of etcd; ETCD_PASSWORD or the file has the password')
+    .describe('user of etcd; TORB_ETCD_PASSWORD or the file has the password')
     .optional(),
   etcd_password_file: path.describe('holds the password for etcd').optional(),
   etcd_ca: path.describe('authority of the certificates of etcd, PEM').optional(),
@@ -144,12 +156,44 @@ export const daemonOptions = z.strictObject({
     .max(100)
     .describe('per cent of the instances of a zone that etcd may take away at once')
     .optional(),
+  feedback: z.boolean().describe("moves functions' weights toward equal response time").optional(),
+  feedback_interval: z
+    .string()
+    .refine(isInterval, { error: 'must be a time such as 5s' })
+    .describe('how often feedback decides')
+    .optional(),
+  feedback_max_step: z
+    .number()
+    .int()
+    .min(1)
+    .max(50)
+    .describe('per cent by which feedback changes a weight at most at a time')
+    .optional(),
+  feedback_floor: z
+    .number()
+    .int()
+    .min(1)
+    .max(100)
+    .describe('per cent of its configured weight that feedback leaves to an instance')
+    .optional(),
+  feedback_etcd: z
+    .boolean()
+    .describe('feedback also writes its weights to etcd, for the other gateways of the zone')
+    .optional(),
 })
 export type DaemonOptions = z.output<typeof daemonOptions>
 
 /** '' where the text is no URL. */
 function protocolOf(text: string): string {
   return URL.canParse(text) ? new URL(text).protocol : ''
+}
+
+function isInterval(text: string): boolean {
+  try {
+    return parseInterval(text) > 0
+  } catch {
+    return false
+  }
 }
 
 function isMulticast(text: string): boolean {

@@ -46,6 +46,11 @@ const fields = {
     )
     .max(maxInstances)
     .describe('one for each of ips, fractions allowed'),
+  base_weights: z
+    .array(z.number().min(0).max(maxFunctionWeight))
+    .max(maxInstances)
+    .optional()
+    .describe('configured weights, where feedback has put its own into weights'),
   method: z.enum(selectionMethods).optional().describe('how an instance is chosen; default wrr'),
   hash_header: z
     .string()
@@ -71,6 +76,8 @@ export interface FunctionSpec {
   /** `host[:port]` as given: also the name by which the gateway list and the headers know an instance. */
   readonly ips: readonly string[]
   readonly weights: readonly number[]
+  /** The configured weights, where those above are what feedback made of them. */
+  readonly base_weights?: readonly number[]
   readonly method?: SelectionMethod
   readonly hash_header?: string
   readonly limits?: { readonly in_flight?: number; readonly queue?: number; readonly wait?: string }
@@ -80,12 +87,14 @@ export interface FunctionSpec {
 
 /** Checks what the schema leaves. @throws Refusal `invalid` */
 export function readFunction(body: FunctionBody): FunctionSpec {
-  const { ips, weights, method, hash_header, limits, ejection } = body
+  const { ips, weights, base_weights: base, method, hash_header, limits, ejection } = body
   if (ips.length !== weights.length) {
     throw invalid(
       `weights has ${weights.length} numbers for the ${ips.length} of ips: give one weight for each instance`,
     )
   }
+  if (base !== undefined && base.length !== ips.length)
+    throw invalid(`base_weights has ${base.length} numbers for the ${ips.length} of ips: leave it away`)
   for (const text of ips) readInstance(text)
   if (hash_header !== undefined && method !== 'hash') throw invalid('hash_header needs "method": "hash"')
   if (limits?.queue !== undefined && limits.in_flight === undefined)
@@ -108,7 +117,10 @@ export function readNamedFunction(name: FunctionName, body: FunctionBody): Funct
 
 /** @throws Refusal `invalid`; the result is as strict as a new function */
 export function patchFunction(current: FunctionSpec, patch: FunctionPatchBody): FunctionSpec {
-  return readFunction({ ...current, ...withoutUndefined(patch) } as FunctionBody)
+  const { base_weights: base, ...kept } = current
+  // Weights of an operator are configured ones.
+  const from = patch.weights === undefined && patch.ips === undefined ? { ...kept, base_weights: base } : kept
+  return readFunction({ ...from, ...withoutUndefined(patch) } as FunctionBody)
 }
 
 /** Reads a value of etcd: JSON as `functionBody`. @throws Refusal `invalid` */

@@ -9,7 +9,7 @@ import type { Io } from '../../src/cli/command.ts'
 import { commands } from '../../src/cli/index.ts'
 import { openRest } from '../../src/cli/rest.ts'
 import { runCommandLine } from '../../src/cli/run.ts'
-import { startDaemon } from '../../src/daemon.ts'
+import { startDaemon } from '../../src/daemon/daemon.ts'
 
 /** A terminal of 100 × 20 characters, with somebody at its keys. */
 function terminal() {

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { startDaemon } from '../../src/daemon.ts'
+import { startDaemon } from '../../src/daemon/daemon.ts'
 import { request } from '../rig.ts'
 
 /** Starts the daemon on a data directory and prints its heap after collection: what JavaScript holds, buffers included. */

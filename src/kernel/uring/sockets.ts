@@ -26,6 +26,8 @@ const backlog = 4096
 export const socketAddressBytes = 28
 
 const on = int(1)
+/** ::ffff:0:0/96 (RFC 4291 §2.5.5.2). */
+const mappedPrefix = [...Array<number>(10).fill(0), 0xff, 0xff]
 /** struct linger: on, no time; the rest is dropped and the peer gets a RST. */
 const dropRest = new Uint8Array(new Int32Array([1, 0]).buffer)
 
@@ -37,11 +39,16 @@ export interface ListeningSocket {
 }
 
 /**
- * A socket that listens; an IPv6 one takes no IPv4 clients.
+ * A socket that listens.
  *
+ * @param bothFamilies an IPv6 one takes IPv4 clients too
  * @throws SystemCallError such as EADDRINUSE, EADDRNOTAVAIL, EACCES
  */
-export async function listenOn(address: string, port: number): Promise<ListeningSocket> {
+export async function listenOn(
+  address: string,
+  port: number,
+  bothFamilies = false,
+): Promise<ListeningSocket> {
   const calls = await loadCalls()
   const socketAddress = socketAddressOf(address, port)
   const checked = (call: string, result: number): number => {
@@ -52,12 +59,12 @@ export async function listenOn(address: string, port: number): Promise<Listening
   const isV6 = socketAddress[0] === AF_INET6
   const descriptor = checked('socket', calls.socket(isV6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0))
   try {
-    const set = (level: number, name: number) =>
-      checked('setsockopt', calls.setsockopt(descriptor, level, name, on))
+    const set = (level: number, name: number, value = on) =>
+      checked('setsockopt', calls.setsockopt(descriptor, level, name, value))
     set(SOL_SOCKET, SO_REUSEADDR)
     // What is accepted inherits it.
     set(IPPROTO_TCP, TCP_NODELAY)
-    if (isV6) set(IPPROTO_IPV6, IPV6_V6ONLY)
+    if (isV6) set(IPPROTO_IPV6, IPV6_V6ONLY, int(bothFamilies ? 0 : 1))
     checked('bind', calls.bind(descriptor, socketAddress))
     checked('listen', calls.listen(descriptor, backlog))
     const bound = new Uint8Array(socketAddressBytes)
@@ -92,7 +99,7 @@ export function setBlocking(calls: Calls, descriptor: number, isBlocking: boolea
   calls.fcntl(descriptor, F_SETFL, isBlocking ? 0 : O_NONBLOCK)
 }
 
-/** The other end; '' and 0 where it is gone. */
+/** The other end, an IPv4 one as such on any socket; '' and 0 where it is gone. */
 export function peerOf(calls: Calls, descriptor: number): { address: string; port: number } {
   const socketAddress = new Uint8Array(socketAddressBytes)
   if (calls.getpeername(descriptor, socketAddress) < 0) return { address: '', port: 0 }
@@ -115,7 +122,9 @@ export function socketAddressOf(address: string, port: number): Uint8Array {
 export function endpointOf(socketAddress: Uint8Array): { address: string; port: number } {
   const isV4 = socketAddress[0] === AF_INET
   const bytes = isV4 ? socketAddress.subarray(4, 8) : socketAddress.subarray(8, 24)
-  return { address: addressText(bytes), port: ((socketAddress[2] ?? 0) << 8) | (socketAddress[3] ?? 0) }
+  const isMapped = !isV4 && mappedPrefix.every((byte, index) => bytes[index] === byte)
+  const address = addressText(isMapped ? bytes.subarray(12) : bytes)
+  return { address, port: ((socketAddress[2] ?? 0) << 8) | (socketAddress[3] ?? 0) }
 }
 
 function int(value: number): Uint8Array {

@@ -6,6 +6,8 @@ export interface PortableStreamsOptions {
   /** Connections at most. */
   readonly slots: number
   readonly slotBytes: number
+  /** A listener on an IPv6 address takes IPv4 clients too. */
+  readonly bothFamilies?: boolean
 }
 
 /** The kernel cuts it to net.core.somaxconn. */
@@ -27,10 +29,12 @@ export class PortableStreams implements StreamTransport {
   readonly #connections: (PortableConnection | null)[]
   readonly #free: Connection[]
   readonly #servers = new Set<Server>()
+  readonly #bothFamilies: boolean
   #wake: NodeJS.Timeout | undefined
 
-  constructor({ slots, slotBytes }: PortableStreamsOptions) {
+  constructor({ slots, slotBytes, bothFamilies = false }: PortableStreamsOptions) {
     this.slotBytes = slotBytes
+    this.#bothFamilies = bothFamilies
     // Not touched until used: its pages are the kernel's zero page.
     this.arena = new Uint8Array(slots * slotBytes)
     this.#connections = Array<PortableConnection | null>(slots).fill(null)
@@ -49,7 +53,8 @@ export class PortableStreams implements StreamTransport {
     })
     return new Promise((resolve, reject) => {
       server.once('error', reject)
-      server.listen({ host: address, port, backlog, ipv6Only: true, exclusive: true }, () => {
+      const ipv6Only = !this.#bothFamilies
+      server.listen({ host: address, port, backlog, ipv6Only, exclusive: true }, () => {
         server.off('error', reject)
         // accept(2) failed (EMFILE): the client waits or goes, those that are open go on.
         server.on('error', () => undefined)

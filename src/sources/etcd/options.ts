@@ -9,7 +9,8 @@ import { defaultGuard } from './zone.ts'
  * @throws Error where there is no zone
  */
 export function etcdOptions(options: DaemonOptions, password: string | undefined): EtcdOptions | null {
-  const { etcd: endpoints = [], zones = [], etcd_user: user, etcd_max_loss: percent } = options
+  const { etcd = [], zones = [], etcd_user: user, etcd_max_loss: percent } = options
+  const endpoints = etcd.filter((text) => text !== '')
   if (endpoints.length === 0) return null
   if (zones.length === 0) {
     throw new Error('functions of etcd are those of a zone and none is given: give one with --zone NAME')

@@ -3,36 +3,39 @@ import { readFileSync } from 'node:fs'
 import { homedir, hostname } from 'node:os'
 import { resolve } from 'node:path'
 import type { Logger } from 'pino'
-import { Addresses } from './announce/address/addresses.ts'
-import { withAddresses } from './announce/address/plane.ts'
-import type { Announcer } from './announce/announcer.ts'
-import { startConsul } from './announce/consul/consul.ts'
-import { listenPlace } from './api/endpoint.ts'
-import { isOwnListener, isUnspecified, type Listener } from './api/listeners.ts'
-import { startApi, type Api } from './api/server.ts'
-import { EventLog, type TorbEvent } from './control/events.ts'
-import { planesInLedger } from './control/ledger.ts'
-import { openControl, type OpenControl } from './control/open.ts'
-import { bucket } from './control/records.ts'
-import { defaultInterface, firstAddress } from './kernel/interfaces.ts'
-import { openFileLimit } from './kernel/limits.ts'
-import { openLog } from './log.ts'
-import { defaultDataDirectory, type DaemonOptions } from './model/daemon.ts'
-import type { PlaneName } from './model/names.ts'
-import { withoutUndefined } from './model/pulse.ts'
-import { choosePlanes } from './planes/choose.ts'
-import type { ConfigFileResult } from './sources/file/file.ts'
-import { openStore } from './store/sqlite.ts'
-import type { Store } from './store/store.ts'
+import { Addresses } from '../announce/address/addresses.ts'
+import { withAddresses } from '../announce/address/plane.ts'
+import type { Announcer } from '../announce/announcer.ts'
+import { startConsul } from '../announce/consul/consul.ts'
+import { defaultListen, listenPlace } from '../api/endpoint.ts'
+import { isOwnListener, isUnspecified, type Listener } from '../api/listeners.ts'
+import { startApi, type Api } from '../api/server.ts'
+import { EventLog, type TorbEvent } from '../control/events.ts'
+import { planesInLedger } from '../control/ledger.ts'
+import { openControl, type OpenControl } from '../control/open.ts'
+import { bucket } from '../control/records.ts'
+import { defaultInterface, firstAddress } from '../kernel/interfaces.ts'
+import { openFileLimit } from '../kernel/limits.ts'
+import { openLog } from '../log.ts'
+import { defaultDataDirectory, type DaemonOptions } from '../model/daemon.ts'
+import type { PlaneName } from '../model/names.ts'
+import { withoutUndefined } from '../model/pulse.ts'
+import { choosePlanes } from '../planes/choose.ts'
+import type { ConfigFileResult } from '../sources/file/file.ts'
+import { openStore } from '../store/sqlite.ts'
+import type { Store } from '../store/store.ts'
+import { startFunctions, type Functions } from './functions.ts'
 
 export const version = (
-  JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }
+  JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }
 ).version
 
 export interface Daemon {
   /** Where the REST API answers, such as http://127.0.0.1:4672. */
   readonly url: string
   readonly plane: PlaneName
+  /** Where the function gateway listens; null: none was asked for. */
+  readonly gatewayPort: number | null
   /** Reads the configuration file again; a file with a mistake changes nothing and is logged with its line. */
   reload(): Promise<void>
   /** Ends in order: nothing new, what is in flight within a limit, a kernel's state left in place. */
@@ -40,17 +43,19 @@ export interface Daemon {
 }
 
 /**
- * Starts Torb: store, planes, control, API, configuration file, in this order.
+ * Starts Torb: store, planes, control, functions, API, configuration file, in this order.
  *
+ * @param usual options that flags and file go before
  * @throws Error with the cause and the cure; nothing stays behind
  */
 export async function startDaemon(
   flags: DaemonOptions & { readonly config?: string | undefined },
+  usual: DaemonOptions = {},
 ): Promise<Daemon> {
   const file = flags.config === undefined ? null : await readConfig(flags.config)
   const { config: _file, ...given } = flags
-  const options: DaemonOptions = { ...file?.options, ...withoutUndefined(given) }
-  const log = openLog(options.verbose ?? false)
+  const options: DaemonOptions = { ...usual, ...file?.options, ...withoutUndefined(given) }
+  const log = openLog(options.verbose ?? false, options.log_json ?? false)
   const ended = new AsyncDisposableStack()
   try {
     const data = resolve(
@@ -77,10 +82,13 @@ export async function startDaemon(
 
     const events = new EventLog()
     // Where the API is going to listen: stored backends are applied before it does.
-    const place = await listenPlace(options.listen)
+    const place = await listenPlace('the API', options.listen ?? defaultListen)
+    const gatewayPlace =
+      options.gateway === undefined ? null : await listenPlace('the gateway', options.gateway)
     events.subscribe(({ event }) => logEvent(log, event))
     let api: Api | null = null
     const announcers: Announcer[] = []
+    const isOwn = (address: string, port: number): boolean => isOwnListener([api ?? place], address, port)
     const control = await openControl({
       store,
       planes,
@@ -94,9 +102,12 @@ export async function startDaemon(
       log,
       resolve: async (name) => (await lookup(name)).address,
       defaultHost,
-      isOwnListener: (address, port) => isOwnListener([api ?? place], address, port),
+      isOwnListener: isOwn,
     })
     ended.defer(() => control.close())
+    const functions = ended.use(
+      await startFunctions({ options, place: gatewayPlace, store, events, log, isOwnListener: isOwn }),
+    )
 
     api = await startApi({
       control,
@@ -107,7 +118,7 @@ export async function startDaemon(
       announcers: () => announcers.map((announcer) => announcer.status()),
     })
     ended.defer(() => api?.close())
-    await takeOver(control, flags.config, file)
+    await takeOver(control, functions, flags.config, file)
     await addresses?.settle()
     if (options.consul !== undefined) {
       const consul = startConsul(control, {
@@ -127,7 +138,9 @@ export async function startDaemon(
     return {
       url: api.url,
       plane: defaultPlane,
+      gatewayPort: functions.gateway?.port ?? null,
       async reload() {
+        reopenLog(functions, log)
         if (flags.config === undefined) {
           log.warn(
             'SIGHUP: there is no configuration file to read again; start Torb with --config FILE to have one',
@@ -135,8 +148,10 @@ export async function startDaemon(
           return
         }
         try {
-          await takeOver(control, flags.config, await readConfig(flags.config))
-          log.info('services are those of the file; other options take effect at the next start')
+          await takeOver(control, functions, flags.config, await readConfig(flags.config))
+          log.info(
+            'services and functions are those of the file; other options take effect at the next start',
+          )
         } catch (error) {
           const message = error instanceof Error ? error.message : String(error)
           control.events.record({ at: Date.now(), type: 'config-refused', file: flags.config, message })
@@ -172,17 +187,24 @@ type Config = Extract<ConfigFileResult, { ok: true }>
 /** @throws Error with file:line:column and the line for each mistake */
 async function readConfig(file: string): Promise<Config> {
   // The parsers are only loaded by those who have a file.
-  const { readConfigFile } = await import('./sources/file/file.ts')
+  const { readConfigFile } = await import('../sources/file/file.ts')
   const result = await readConfigFile(file)
   if (result.ok) return result
   throw new Error(result.errors.join('\n'))
 }
 
-/** Makes the file's services those of Torb; without a file there are none of it. @throws Error with the place in the file */
-async function takeOver(control: OpenControl, path: string | undefined, file: Config | null): Promise<void> {
+/** Makes the file's services and functions those of Torb; without a file there are none of it. @throws Error with the place in the file */
+async function takeOver(
+  control: OpenControl,
+  functions: Functions,
+  path: string | undefined,
+  file: Config | null,
+): Promise<void> {
   const outcome = await control.replaceConfigured(file?.services ?? [])
   if (!outcome.ok)
     throw new Error(`${file?.place(outcome.service, outcome.backend) ?? ''}: ${outcome.message}`)
+  functions.table.replaceConfigured(file?.functions ?? new Map())
+  await functions.table.published()
   if (path === undefined) return
   control.events.record({
     at: Date.now(),
@@ -190,6 +212,14 @@ async function takeOver(control: OpenControl, path: string | undefined, file: Co
     file: path,
     message: `services changed: ${outcome.changes}`,
   })
+}
+
+function reopenLog({ gateway }: Functions, log: Logger): void {
+  try {
+    gateway?.reopenLog()
+  } catch (error) {
+    log.warn(`the access log stays where it was: ${error instanceof Error ? error.message : String(error)}`)
+  }
 }
 
 /** What operators must see is a warning; the rest is information. */
