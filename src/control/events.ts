@@ -53,6 +53,18 @@ export type TorbEvent = { readonly at: number } & (
       readonly milliseconds: number
     }
   | {
+      /** Feedback moved the weight of an instance. */
+      readonly type: 'instance-weight-changed'
+      readonly function: FunctionName
+      readonly instance: string
+      readonly from: number
+      readonly to: number
+      readonly reason: 'slower' | 'faster' | 'failing' | 'balance'
+      /** Its response time, and the mean with which it was compared; null: not measured. */
+      readonly milliseconds: number | null
+      readonly reference: number | null
+    }
+  | {
       /** The weight in force moved by health: restoration, failure or fallback. */
       readonly type: 'weight-changed'
       readonly service: ServiceId

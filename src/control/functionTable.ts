@@ -27,6 +27,7 @@ import {
   type SourceStatus,
 } from './functions.ts'
 import { HostAddresses } from './hostAddresses.ts'
+import { Overlays } from './overlays.ts'
 
 export interface FunctionTableOptions {
   readonly store: Store
@@ -59,6 +60,7 @@ export class FunctionTable {
   readonly #rejected = new Map<string, RejectedKey>()
   readonly #sources = new Map<FunctionOwner, { state: SourceState; message: string; currentAt: number }>()
   readonly #addresses: HostAddresses
+  readonly #overlays: Overlays
   /** Functions in force by the DNS names in them. */
   readonly #byHost = new Map<string, Set<FunctionName>>()
   readonly #dirty = new Set<FunctionName>()
@@ -76,6 +78,7 @@ export class FunctionTable {
     this.#addresses = new HostAddresses(options.resolve, (host) => {
       for (const name of this.#byHost.get(host) ?? []) this.#touch(name)
     })
+    this.#overlays = new Overlays(options.now, (name) => this.#touch(name))
   }
 
   /** With the functions that REST left in the store. @throws Error that names the row that cannot be read */
@@ -96,9 +99,6 @@ export class FunctionTable {
     const known = (key: string): string => `${owner} ${key}`
     const reject = (key: string, reason: string): void => {
       const since = this.#rejected.get(known(key))?.since ?? this.#options.now()
-      this.#rejected.set(known(key), { owner, key, reason, since })
-    }
-    return {
       if (this.#rejected.get(known(key))?.reason !== reason)
         this.#options.events.record({
           at: this.#options.now(),
@@ -107,6 +107,9 @@ export class FunctionTable {
           key,
           reason,
         })
+      this.#rejected.set(known(key), { owner, key, reason, since })
+    }
+    return {
       held: (zone) => this.#layer(owner, zone),
       put: (key, zone, name, spec) => {
         const own = spec.ips.find((text) => this.#isOwn(text))
@@ -125,12 +128,12 @@ export class FunctionTable {
       reject,
       settle: (key) => void this.#rejected.delete(known(key)),
       report: (state, message) => {
-        status.state = state
-        status.message = message
-        if (state === 'current') status.currentAt = at
         const at = this.#options.now()
         if (state !== status.state)
           this.#options.events.record({ at, type: 'source-changed', source: owner, state, message })
+        status.state = state
+        status.message = message
+        if (state === 'current') status.currentAt = at
       },
     }
   }
@@ -172,12 +175,30 @@ export class FunctionTable {
     })
   }
 
+  /**
+   * Lays weights, one for each of `spec.ips`, over those of a function until then (milliseconds since the epoch), for as long
+   * as it has this very `spec`; null takes them away.
+   */
+  overlay(name: FunctionName, spec: FunctionSpec, weights: readonly number[] | null, until: number): void {
+    if (this.#winner(name)?.spec !== spec) return
+    this.#overlays.lay(name, spec, weights === null ? null : { weights, until })
+    this.#touch(name)
+  }
+
   names(): FunctionName[] {
     return [...this.#inForce.keys()].sort()
   }
 
   function(name: FunctionName): PublishedFunction | null {
     return this.#inForce.get(name) ?? null
+  }
+
+  /** All that sources have of a function; the first decides. */
+  claims(name: FunctionName): readonly FunctionClaim[] {
+    return this.#places.flatMap(({ owner, zone, layer }) => {
+      const spec = layer.get(name)
+      return spec === undefined ? [] : [{ owner, zone, spec }]
+    })
   }
 
   rejected(): readonly RejectedKey[] {
@@ -193,20 +214,13 @@ export class FunctionTable {
   }
 
   /** Resolves when all that was put so far is in force. */
-  /** All that sources have of a function; the first decides. */
-  claims(name: FunctionName): readonly FunctionClaim[] {
-    return this.#places.flatMap(({ owner, zone, layer }) => {
-      const spec = layer.get(name)
-      return spec === undefined ? [] : [{ owner, zone, spec }]
-    })
-  }
-
   async published(): Promise<void> {
     await (this.#publishing ??= this.#publish())
   }
 
   async close(): Promise<void> {
     this.#addresses.close()
+    this.#overlays.close()
     await this.#writes
     await this.#publishing
   }
@@ -309,7 +323,7 @@ export class FunctionTable {
       const own = address !== '' && this.#options.isOwnListener(address, port)
       return { text, address: own ? '' : address, port }
     })
-    return { name, owner, zone, spec, instances }
+    return { name, owner, zone, spec, overlay: this.#overlays.over(name, spec), instances }
   }
 
   #useHost(host: string, name: FunctionName): void {

@@ -80,6 +80,14 @@ export interface PublishedInstance {
   readonly port: number
 }
 
+/** Weights that lie over those of a function for a while: what feedback says of it. */
+export interface WeightOverlay {
+  /** One for each of `spec.ips`. */
+  readonly weights: readonly number[]
+  /** Milliseconds since the epoch. */
+  readonly until: number
+}
+
 /** A function in force. */
 export interface PublishedFunction {
   readonly name: FunctionName
@@ -87,8 +95,17 @@ export interface PublishedFunction {
   /** '' where it is of no zone: by REST or from the file. */
   readonly zone: string
   readonly spec: FunctionSpec
+  /** Its weights stand instead of those of `spec`; null: there is none. */
+  readonly overlay: WeightOverlay | null
   /** One for each of `spec.ips`. */
   readonly instances: readonly PublishedInstance[]
+}
+
+/** What a source has of a function. */
+export interface FunctionClaim {
+  readonly owner: FunctionOwner
+  readonly zone: string
+  readonly spec: FunctionSpec
 }
 
 /** Who carries the functions out: the gateway. */
@@ -101,10 +118,3 @@ export interface FunctionChange {
   readonly name: FunctionName
   readonly published: PublishedFunction | null
 }
-/** What a source has of a function. */
-export interface FunctionClaim {
-  readonly owner: FunctionOwner
-  readonly zone: string
-  readonly spec: FunctionSpec
-}
-

@@ -196,7 +196,8 @@ function cure(error: string, code: number): string {
   if (error.includes('user name is empty')) return ': give a user and its password'
   if (error.includes('authentication failed')) return ': give the right user and password'
   // PermissionDenied.
-  if (code === 7) return ': grant the user\'s role "read" on the prefix golb/function/'
+  if (code === 7)
+    return ': grant the user\'s role "read" on the prefix golb/function/, "readwrite" where feedback writes'
   return ''
 }
 

@@ -1,8 +1,14 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Log } from '../../control/events.ts'
 import type { FunctionSource, SourceState } from '../../control/functions.ts'
+import { functionPrefix, type FunctionName, type FunctionSpec } from '../../model/function.ts'
 import { endpointUrls, type EtcdAccess } from './access.ts'
 import { Follower, type Following } from './follower.ts'
 import { defaultGuard, Zone, type Change, type Guard, type HeldLoss } from './zone.ts'
+import { Writer } from './writer.ts'
+
+/** How long what was written may take until the watch tells of it. */
+const echoMs = 3000
 
 export interface EtcdOptions extends EtcdAccess {
   /** Each under a prefix of its own, `golb/function/<zone>/`. */
@@ -34,6 +40,12 @@ export interface EtcdSource {
   status(): EtcdStatus
   /** An operator's word that etcd is right: takes the held losses. @returns how many functions changed */
   confirm(): number
+  /**
+   * Puts `to` in the place of a function that is `from`. Resolves when it is in force here, or when etcd has another one by now.
+   *
+   * @throws Error where etcd does not take it
+   */
+  write(zone: string, name: FunctionName, from: FunctionSpec, to: FunctionSpec): Promise<void>
   close(): Promise<void>
 }
 
@@ -68,6 +80,7 @@ export function startEtcd(
     })
     return { zone, known, follower }
   })
+  const writer = new Writer(urls, options)
   let told: Pick<EtcdStatus, 'state' | 'message'> | null = null
 
   function tell(changes: readonly Change[], zone: string): void {
@@ -122,7 +135,16 @@ export function startEtcd(
       })
       return changes.reduce((sum, count) => sum + count, 0)
     },
+    write: async (zone, name, from, to) => {
+      const known = followed.find((one) => one.zone === zone)?.known
+      const key = functionPrefix(zone) + name
+      const revision = known?.revisionOf(key, from) ?? null
+      if (known === undefined || revision === null) return
+      const written = await writer.put(key, revision, JSON.stringify(to))
+      for (let waited = 0; waited < echoMs && known.revision < (written ?? 0); waited += 10) await sleep(10)
+    },
     close: async () => {
+      writer.close()
       await Promise.all(followed.map(({ follower }) => follower.close()))
     },
   }

@@ -45,6 +45,21 @@ export function readRange(message: unknown): RangePage {
   }
 }
 
+/** A transaction that puts a value, if the key's is still that of a revision. */
+export function putIf(key: string, modRevision: number, value: string): object {
+  const encoded = base64(key)
+  return {
+    compare: [{ key: encoded, target: 'MOD', result: 'EQUAL', mod_revision: String(modRevision) }],
+    success: [{ request_put: { key: encoded, value: base64(value) } }],
+  }
+}
+
+/** @returns the revision that a transaction made; null: what it compares was not so */
+export function readPut(message: unknown): number | null {
+  const fields = object(message, 'the answer')
+  return fields['succeeded'] === true ? readPosition(fields).revision : null
+}
+
 /** @throws WireError for what is no message of a watch, or the error that etcd sends in its place */
 export function readWatch(message: unknown): WatchMessage {
   const { result, error } = object(message, 'a message of the watch')

@@ -162,6 +162,13 @@ export class Zone {
     }
   }
 
+  /** When this function came to be what it is, which is this very spec; null: it is another one by now. */
+  revisionOf(key: string, spec: FunctionSpec): number | null {
+    const known = this.#keys.get(key)
+    if (known?.inForce !== spec || known.wanted !== spec || known.rejected !== null) return null
+    return known.modRevision
+  }
+
   /** True where this cannot be a later state of what is known. */
   isAnother({ clusterId, revision }: Position): boolean {
     const known = this.#position

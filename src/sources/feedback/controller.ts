@@ -113,6 +113,30 @@ interface Measured {
   readonly failing: boolean
 }
 
+/** The state of a function whose weights are those of an earlier run: it goes on from there. */
+export function resumed(
+  configured: readonly ConfiguredInstance[],
+  weights: readonly number[],
+): FeedbackState {
+  const active = oncePerInstance(configured)
+  const given = new Map(
+    oncePerInstance(configured.map(({ instance }, n) => ({ instance, weight: weights[n] ?? 0 }))).map(
+      ({ instance, weight }) => [instance, weight],
+    ),
+  )
+  if (active.length === 0 || active.some(({ instance }) => !given.has(instance))) return new Map()
+  const inForce = active.map(({ instance }) => given.get(instance) ?? 0)
+  const units = inWholeUnits(inForce, overlayUnits(active.length))
+  const scale = sum(active.map(({ weight }) => weight)) / sum(inForce)
+  return new Map(
+    active.map(({ instance, weight }, n) => {
+      const factor = ((inForce[n] ?? 0) * scale) / weight
+      const memory = { factor, pending: nothing(instance), level: null, damping: 1, side: 0 }
+      return [instance, { ...memory, weight: units[n] ?? 0 }]
+    }),
+  )
+}
+
 /** One step: what was observed since the last one into new weights. Instances without configured weight stay without. */
 export function step(
   state: FeedbackState,
@@ -181,7 +205,9 @@ function oncePerInstance(configured: readonly ConfiguredInstance[]): ConfiguredI
   return [...weights].map(([instance, weight]) => ({ instance, weight })).filter(({ weight }) => weight > 0)
 }
 
-const nothing = (instance: string): Observation => ({ instance, answered: 0, failed: 0, milliseconds: 0 })
+function nothing(instance: string): Observation {
+  return { instance, answered: 0, failed: 0, milliseconds: 0 }
+}
 
 function measure(
   state: FeedbackState,

@@ -24,6 +24,12 @@ class Gateway implements FeedbackFace {
     this.overlays.push({ name, spec, weights, until })
   }
 
+  readonly writes: { name: string; from: FunctionSpec; to: FunctionSpec }[] = []
+
+  write(name: string, from: FunctionSpec, to: FunctionSpec): void {
+    this.writes.push({ name, from, to })
+  }
+
   decided(name: string, decision: FeedbackDecision, at: number): void {
     this.decisions.push({ ...decision, name, at })
   }

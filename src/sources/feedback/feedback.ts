@@ -1,5 +1,7 @@
+import { isDeepStrictEqual } from 'node:util'
 import type { FunctionName, FunctionSpec } from '../../model/function.ts'
 import {
+  resumed,
   step,
   type FeedbackDecision,
   type FeedbackOptions,
@@ -16,6 +18,8 @@ export interface FeedbackFace {
    * the function in force has this very `spec`; null takes them away. Whatever is written to the function ends them.
    */
   overlay(name: FunctionName, spec: FunctionSpec, weights: readonly number[] | null, until: number): void
+  /** Has the function be `to` wherever it is shared, unless it is `from` no more. */
+  write(name: FunctionName, from: FunctionSpec, to: FunctionSpec): void
   /** Something was decided. */
   decided(name: FunctionName, decision: FeedbackDecision, at: number): void
 }
@@ -30,7 +34,6 @@ export interface ObservedFunction {
 interface Followed {
   readonly state: FeedbackState
   readonly totals: ReadonlyMap<string, Observation>
-  readonly spec: FunctionSpec
   readonly overlaid: boolean
 }
 
@@ -66,8 +69,12 @@ export class Feedback {
   stop(): void {
     if (this.#timer !== null) clearInterval(this.#timer)
     this.#timer = null
-    for (const [name, { spec, overlaid }] of this.#followed)
-      if (overlaid) this.#face.overlay(name, spec, null, 0)
+    for (const { name, spec } of this.#face.functions()) {
+      const followed = this.#followed.get(name)
+      if (followed?.overlaid === true) this.#face.overlay(name, spec, null, 0)
+      if (followed !== undefined && spec.base_weights !== undefined)
+        this.#face.write(name, spec, withWeights(spec, null))
+    }
     this.#followed.clear()
   }
 
@@ -76,19 +83,25 @@ export class Feedback {
     const latest = new Map(totals.map((total) => [total.instance, total]))
     // What was counted before it was followed says nothing of the present.
     const observations = before === undefined ? [] : totals.map((total) => since(total, before.totals))
-    const configured = spec.ips.map((instance, n) => ({ instance, weight: spec.weights[n] ?? 0 }))
-    const { state, weights, decisions } = step(
-      before?.state ?? new Map(),
-      configured,
-      observations,
-      this.#options,
-    )
-    this.#followed.set(name, { state, totals: latest, spec, overlaid: weights !== null })
+    const base = spec.base_weights ?? spec.weights
+    const configured = spec.ips.map((instance, n) => ({ instance, weight: base[n] ?? 0 }))
+    const remembered = before?.state ?? resumed(configured, spec.weights)
+    const { state, weights, decisions } = step(remembered, configured, observations, this.#options)
     for (const decision of decisions) this.#face.decided(name, decision, now)
+    const overlaid = !isDeepStrictEqual(weights ?? base, spec.weights)
+    this.#followed.set(name, { state, totals: latest, overlaid })
     // Three intervals: one may be missed without the weights falling back.
-    if (weights !== null || before?.overlaid === true)
-      this.#face.overlay(name, spec, weights, now + 3 * this.#intervalMs)
+    if (overlaid) this.#face.overlay(name, spec, weights ?? base, now + 3 * this.#intervalMs)
+    else if (before?.overlaid === true) this.#face.overlay(name, spec, null, 0)
+    if (overlaid) this.#face.write(name, spec, withWeights(spec, weights))
   }
+}
+
+/** The function with weights of feedback; null: with the configured ones. */
+function withWeights(spec: FunctionSpec, weights: readonly number[] | null): FunctionSpec {
+  const { base_weights: written, ...rest } = spec
+  const base = written ?? spec.weights
+  return weights === null ? { ...rest, weights: base } : { ...rest, weights, base_weights: base }
 }
 
 /** A counter that is lower than before began anew. */
