@@ -1,0 +1,154 @@
+import { lookup } from 'node:dns/promises'
+import { readFileSync } from 'node:fs'
+import { hostname } from 'node:os'
+import { isIP } from 'node:net'
+import type { EventLog } from '../control/events.ts'
+import type { FunctionTarget } from '../control/functions.ts'
+import { FunctionTable } from '../control/functionTable.ts'
+import { Gateway } from '../gateway/gateway.ts'
+import type { DaemonOptions } from '../model/daemon.ts'
+import { readInstance } from '../model/function.ts'
+import { startEtcd, type EtcdSource } from '../sources/etcd/etcd.ts'
+import { etcdOptions } from '../sources/etcd/options.ts'
+import type { Store } from '../store/store.ts'
+import type { Listener } from '../api/listeners.ts'
+import type { Log } from '../control/events.ts'
+
+/** Bytes; an HMAC with SHA-256 is as strong as its key up to here (RFC 2104 §3). */
+const leastKeyBytes = 32
+/** As the edgerun balancer: what came from a gateway goes to an instance. */
+const defaultHopLimit = 1
+
+export interface FunctionParts {
+  readonly options: DaemonOptions
+  /** Where the gateway listens; null: there is none. */
+  readonly place: Listener | null
+  readonly store: Store
+  readonly events: EventLog
+  readonly log: Log
+  readonly isOwnListener: (address: string, port: number) => boolean
+}
+
+/** The functions of a daemon, where they come from, and the gateway that carries them out. */
+export interface Functions extends AsyncDisposable {
+  readonly table: FunctionTable
+  readonly gateway: Gateway | null
+  readonly etcd: EtcdSource | null
+}
+
+/**
+ * Starts them in the order gateway, stored functions, etcd.
+ *
+ * @throws Error with the cause and the cure; nothing stays behind
+ */
+export async function startFunctions(parts: FunctionParts): Promise<Functions> {
+  const { options, place, store, events, log, isOwnListener } = parts
+  const { zones = [] } = options
+  const etcdAccess = etcdOptions(options, process.env['TORB_ETCD_PASSWORD'])
+  const ended = new AsyncDisposableStack()
+  try {
+    const gateway = place === null ? null : await startGateway(options, place, events, log)
+    ended.defer(() => gateway?.close())
+    const table = await FunctionTable.open({
+      store,
+      zones,
+      target: gateway ?? nobody,
+      events,
+      now: Date.now,
+      resolve: async (name) => (await lookup(name)).address,
+      isOwnListener,
+    })
+    ended.defer(() => table.close())
+    const etcd = etcdAccess === null ? null : startEtcd(etcdAccess, table.source('etcd'), log)
+    ended.defer(() => etcd?.close())
+    return { table, gateway, etcd, [Symbol.asyncDispose]: () => ended.disposeAsync() }
+  } catch (error) {
+    await ended.disposeAsync()
+    throw error
+  }
+}
+
+/** Functions are kept also where no gateway runs. */
+const nobody: FunctionTarget = { apply: () => Promise.resolve() }
+
+async function startGateway(
+  options: DaemonOptions,
+  { address, port }: Listener,
+  events: EventLog,
+  log: Log,
+): Promise<Gateway> {
+  const { zones = [], gateway_peers: peers = [], hop_key_file: keyFile } = options
+  const gateway = await Gateway.start({
+    address,
+    port,
+    transport: options.gateway_transport ?? 'auto',
+    workers: options.gateway_workers ?? 0,
+    zones,
+    node: nodeName(options.gateway_node ?? hostname()),
+    gateways: peers,
+    dummy: options.gateway_handler === 'dummy',
+    unsignedPeers: options.hop_unsigned === true ? await addressesOf(peers, log) : [],
+    hopKey: keyFile === undefined ? null : readKey(keyFile),
+    hopLimit: options.hop_limit ?? defaultHopLimit,
+    accessLog:
+      options.access_log === undefined
+        ? undefined
+        : { path: options.access_log, every: options.access_log_every ?? 1 },
+    log,
+    ejected: (instance, milliseconds) =>
+      events.record({ at: Date.now(), type: 'instance-ejected', instance, milliseconds }),
+  }).catch((error: unknown) => {
+    throw new Error(`the gateway cannot listen on port ${port}: ${reasonOf(error)}`, { cause: error })
+  })
+  const where = { port: gateway.port, transport: gateway.transport, workers: gateway.workers, zones }
+  log.info(where, 'gateway: listens')
+  if (options.gateway_handler === 'dummy')
+    log.warn(
+      {},
+      'gateway: answers by itself (dummy) until a function is known; --gateway-handler wrr ends that',
+    )
+  return gateway
+}
+
+function reasonOf(error: unknown): string {
+  const { message } = error as Error
+  if (message.includes('EADDRINUSE')) return 'something else listens there; end it, or take another port'
+  if (message.includes('EACCES')) return 'ports below 1024 need CAP_NET_BIND_SERVICE; take a higher one'
+  return message
+}
+
+/** What of a host's name stands in the name of a header field. */
+function nodeName(text: string): string {
+  return text.replaceAll(/[^!#$%&'*+.^_`|~0-9A-Za-z-]/g, '-').slice(0, 100) || 'torb'
+}
+
+/** @throws Error that names the file */
+function readKey(file: string): Uint8Array {
+  let key: Uint8Array
+  try {
+    key = readFileSync(file)
+  } catch (error) {
+    throw new Error(`the hop key ${file} cannot be read: ${(error as Error).message}`, { cause: error })
+  }
+  if (key.length >= leastKeyBytes) return key
+  throw new Error(
+    `the hop key ${file} has ${key.length} bytes and needs ${leastKeyBytes}: make one with "openssl rand -base64 48"`,
+  )
+}
+
+/** As of now; a name that does not resolve is not believed. */
+async function addressesOf(peers: readonly string[], log: Log): Promise<string[]> {
+  const found = await Promise.all(
+    peers.map(async (peer) => {
+      const { host } = readInstance(peer)
+      if (isIP(host) !== 0) return [host]
+      try {
+        return (await lookup(host, { all: true })).map(({ address }) => address)
+      } catch (error) {
+        log.warn({ peer }, `gateway: the name of a peer does not resolve: ${(error as Error).message}`)
+        return []
+      }
+    }),
+  )
+  return found.flat()
+}
