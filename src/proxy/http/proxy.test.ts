@@ -4,13 +4,14 @@ import { driven } from '../ring/rig.ts'
 import { RingStream } from '../ring/stream.ts'
 import { bodySuite } from './proxyBodySuite.ts'
 import { faultSuite } from './proxyFaultSuite.ts'
+import { sharedSuite } from './proxySharedSuite.ts'
 import { forwardingSuite } from './proxySuite.ts'
 import { tunnelSuite } from './proxyTunnelSuite.ts'
 
 const missing = await ringMissing()
 if (missing !== null) console.warn(`skipped: the HTTP proxy over the ring, as ${missing}`)
 
-for (const suite of [forwardingSuite, bodySuite, tunnelSuite, faultSuite]) {
+for (const suite of [forwardingSuite, bodySuite, tunnelSuite, faultSuite, sharedSuite]) {
   suite('node:net', (options) => new PortableStreams(options))
   if (missing === null) suite('the ring', async (options) => driven(await RingStream.open(options)))
 }

@@ -126,19 +126,25 @@ export class ProxyExchange {
     this.#decide()
   }
 
-  /** Scans its head, which lies where it was, into the shared one. */
+  /** Scans its head, which lies where it was, into the shared one: in between that had other requests. */
   scanAgain(): void {
     const { requestHead, arena } = this.#context
     beginHead(requestHead, this.#headAt)
     scanRequest(requestHead, arena, this.firstBodyAt)
+    this.#tellClient()
+  }
+
+  #tellClient(): void {
+    const { request } = this.#context
+    request.client = this.client.address
+    request.clientLength = this.client.addressLength
   }
 
   #decide(): void {
     const { client } = this
     const context = this.#context
     const decision = context.undecided()
-    context.request.client = client.address
-    context.request.clientLength = client.addressLength
+    this.#tellClient()
     context.policy.decide(client.number, context.request, decision)
     switch (decision.action) {
       case 'refuse':
@@ -267,6 +273,7 @@ export class ProxyExchange {
     const next = policy.next(this.client.number, this.#account.upstream, error)
     if (next < 0) return false
     counters.add(retries, 1)
+    this.scanAgain()
     this.#forward(next, false)
     return true
   }
