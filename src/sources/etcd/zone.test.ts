@@ -180,6 +180,22 @@ describe('the guard', () => {
     expect(known.held).toBeNull()
   })
 
+  it('lets nothing go while an etcd that was restarted empty is filled again', () => {
+    const known = zone(guard, ...pairs('abcd'))
+    known.progress(20)
+    known.load(at(2), 0)
+    const filled = Array.from('abcd').map((name, i) => {
+      const changes = known.events([event(name, value(1, 2), 3 + i)], i)
+      return [...shown(changes), known.held?.functions.join('') ?? 'all']
+    })
+    expect(filled).toEqual([
+      ['a=1', 'bcd'],
+      ['b=1', 'cd'],
+      ['c=1', 'd'],
+      ['d=1', 'all'],
+    ])
+  })
+
   it('a load never takes more than the share', () => {
     const sizes = fc.array(fc.integer({ min: 0, max: 6 }), { minLength: 1, maxLength: 8 })
     fc.assert(

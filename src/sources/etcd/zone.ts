@@ -273,6 +273,8 @@ export class Zone {
 
   #isTooMuch(losing: readonly Key[], by: 'load' | 'events'): boolean {
     if (losing.length === 0) return false
+    // What comes back in slices does not let the rest go.
+    if (this.#hold?.onlyByOperator === true) return true
     const before = total(this.#losses.map(({ instances }) => instances))
     const functions = losing.length + total(this.#losses.map(({ functions }) => functions))
     // An event of one or two functions is somebody's deed; that there are no more makes it no accident.

@@ -65,10 +65,15 @@ export class Feedback {
     for (const name of this.#followed.keys()) if (!present.has(name)) this.#followed.delete(name)
   }
 
-  /** Ends it; the weights are the configured ones again. */
-  stop(): void {
+  /** Decides no more by itself. */
+  pause(): void {
     if (this.#timer !== null) clearInterval(this.#timer)
     this.#timer = null
+  }
+
+  /** Ends it; the weights are the configured ones again. */
+  stop(): void {
+    this.pause()
     for (const { name, spec } of this.#face.functions()) {
       const followed = this.#followed.get(name)
       if (followed?.overlaid === true) this.#face.overlay(name, spec, null, 0)

@@ -98,6 +98,7 @@ export function startFeedback(settings: FeedbackSettings, parts: FeedbackParts):
   feedback.start(now)
   return {
     close: async () => {
+      feedback.pause()
       await Promise.all(writing.values())
       feedback.stop()
       await Promise.all(writing.values())
