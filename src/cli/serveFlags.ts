@@ -33,6 +33,9 @@ const defaults: Readonly<Record<string, string>> = {
   access_log_every: '1',
   hop_limit: '1',
   etcd_max_loss: '50',
+  feedback_interval: '5s',
+  feedback_max_step: '10',
+  feedback_floor: '10',
 }
 
 const placeholders: Readonly<Record<string, string>> = {

@@ -47,6 +47,12 @@ export type TorbEvent = { readonly at: number } & (
       readonly message: string
     }
   | {
+      readonly type: 'instance-up' | 'instance-down'
+      readonly function: FunctionName
+      readonly instance: string
+      readonly reason: string
+    }
+  | {
       /** Passive ejection of an instance by the gateway. */
       readonly type: 'instance-ejected'
       readonly instance: string

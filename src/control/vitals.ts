@@ -1,21 +1,13 @@
-import { parseInterval } from '../model/duration.ts'
-import type { BackendOptions } from '../model/backend.ts'
-import type { PulseOptions } from '../model/pulse.ts'
-import type { CheckResult, CheckSpec, Pulse, Schedule } from '../pulse/check.ts'
+import type { CheckResult, Pulse } from '../pulse/check.ts'
 import { decodeHealth, effectiveWeight, encodeHealth, metrics, observe, pace } from '../pulse/health.ts'
 import { makePulse } from '../pulse/pulse.ts'
 import type { Row } from '../store/store.ts'
 import type { EventLog, Log } from './events.ts'
+import { scheduleOf } from './checks.ts'
 import { backendKey, bucket, configuredWeight, type BackendRecord } from './records.ts'
 import { BackendState, type ServiceState } from './state.ts'
 
-/** GORB: a TCP check waits 5 s, an HTTP check 2 s. */
-const tcpTimeoutMs = 5000
-const httpTimeoutMs = 2000
-const fastIntervalMs = 2000
 const complaintEveryMs = 10_000
-/** After a restart the first check comes within this, however long the interval. */
-const firstAfterRestartMs = 2000
 
 export interface VitalsOptions {
   readonly events: EventLog
@@ -74,7 +66,9 @@ export class Vitals {
         if (text !== undefined) backend.health = decodeHealth(text)
       }
       backend.record = record
-      this.#pulse.set(backend, scheduleOf(record, stored !== undefined))
+      const { host, port, pulse } = record.options
+      const { address } = record
+      this.#pulse.set(backend, scheduleOf(pulse, { host, address, port }, stored !== undefined))
       this.#pulse.setPace(backend, pace(backend.health, configuredWeight(record)))
     }
   }
@@ -143,56 +137,5 @@ export class Vitals {
       this.#unsaved.add(backend)
       this.#changed(service)
     }
-  }
-}
-
-function scheduleOf(record: BackendRecord, restarted: boolean): Schedule {
-  const { pulse } = record.options
-  const intervalMs = parseInterval(pulse.interval)
-  return {
-    check: checkOf(record.options, record.address),
-    intervalMs,
-    fastIntervalMs: Math.min(
-      intervalMs,
-      pulse.fast_interval === undefined ? fastIntervalMs : parseInterval(pulse.fast_interval),
-    ),
-    backoffMs: pulse.backoff === undefined ? 0 : parseInterval(pulse.backoff),
-    firstWithinMs: restarted ? Math.min(intervalMs, firstAfterRestartMs) : intervalMs,
-  }
-}
-
-function checkOf(options: BackendOptions, address: string): CheckSpec {
-  const { pulse, port } = options
-  const timeoutMs = pulse.timeout === undefined ? undefined : parseInterval(pulse.timeout)
-  switch (pulse.type) {
-    case 'none':
-      return { kind: 'none' }
-    case 'tcp':
-      return { kind: 'tcp', address, port, timeoutMs: timeoutMs ?? tcpTimeoutMs }
-    case 'http':
-      return httpCheck(pulse, options.host, address, port, timeoutMs)
-    default:
-      return pulse.type satisfies never
-  }
-}
-
-function httpCheck(
-  pulse: PulseOptions,
-  host: string,
-  address: string,
-  port: number,
-  timeoutMs: number | undefined,
-): CheckSpec {
-  const { args } = pulse
-  return {
-    kind: 'http',
-    scheme: args?.scheme ?? 'http',
-    address: args?.host ?? address,
-    port: args?.port ?? port,
-    host: args?.host ?? host,
-    method: args?.method ?? 'GET',
-    path: args?.path ?? '/',
-    expect: args?.expect ?? 200,
-    timeoutMs: timeoutMs ?? (args?.timeout === undefined ? httpTimeoutMs : args.timeout * 1000),
   }
 }

@@ -88,6 +88,8 @@ export async function startDaemon(
     events.subscribe(({ event }) => logEvent(log, event))
     let api: Api | null = null
     const announcers: Announcer[] = []
+    // An eighth of the descriptors for the checks of services and of functions each: the rest is for traffic and the API.
+    const maxChecks = Math.min(4096, Math.max(16, Math.floor(openFileLimit() / 8)))
     const isOwn = (address: string, port: number): boolean => isOwnListener([api ?? place], address, port)
     const control = await openControl({
       store,
@@ -96,8 +98,7 @@ export async function startDaemon(
       events,
       flush: options.flush ?? false,
       adopt: options.adopt ?? false,
-      // A quarter of the descriptors: the rest is for traffic and the API.
-      maxChecks: Math.min(4096, Math.max(16, Math.floor(openFileLimit() / 4))),
+      maxChecks,
       now: Date.now,
       log,
       resolve: async (name) => (await lookup(name)).address,
@@ -106,7 +107,15 @@ export async function startDaemon(
     })
     ended.defer(() => control.close())
     const functions = ended.use(
-      await startFunctions({ options, place: gatewayPlace, store, events, log, isOwnListener: isOwn }),
+      await startFunctions({
+        options,
+        place: gatewayPlace,
+        store,
+        events,
+        log,
+        isOwnListener: isOwn,
+        maxChecks,
+      }),
     )
 
     api = await startApi({
@@ -116,6 +125,11 @@ export async function startDaemon(
       version,
       log,
       announcers: () => announcers.map((announcer) => announcer.status()),
+      functions: {
+        table: functions.table,
+        gateway: () => functions.gateway,
+        etcd: () => functions.etcd,
+      },
     })
     ended.defer(() => api?.close())
     await takeOver(control, functions, flags.config, file)
@@ -222,10 +236,17 @@ function reopenLog({ gateway }: Functions, log: Logger): void {
   }
 }
 
+const warnings: ReadonlySet<TorbEvent['type']> = new Set([
+  'backend-down',
+  'instance-down',
+  'instance-ejected',
+  'plane-drift',
+  'plane-failed',
+  'config-refused',
+])
+
 /** What operators must see is a warning; the rest is information. */
 function logEvent(log: Logger, { type, at: _at, ...fields }: TorbEvent): void {
-  const level = ['backend-down', 'plane-drift', 'plane-failed', 'config-refused'].includes(type)
-    ? 'warn'
-    : 'info'
+  const level = warnings.has(type) ? 'warn' : 'info'
   log[level](fields, type)
 }

@@ -4,12 +4,15 @@ import { hostname } from 'node:os'
 import { isIP } from 'node:net'
 import type { EventLog } from '../control/events.ts'
 import type { FunctionTarget } from '../control/functions.ts'
+import { FunctionHealth } from '../control/functionHealth.ts'
 import { FunctionTable } from '../control/functionTable.ts'
 import { Gateway } from '../gateway/gateway.ts'
 import type { DaemonOptions } from '../model/daemon.ts'
 import { readInstance } from '../model/function.ts'
 import { startEtcd, type EtcdSource } from '../sources/etcd/etcd.ts'
 import { etcdOptions } from '../sources/etcd/options.ts'
+import { feedbackOptions } from '../sources/feedback/options.ts'
+import { startFeedback } from '../sources/feedback/start.ts'
 import type { Store } from '../store/store.ts'
 import type { Listener } from '../api/listeners.ts'
 import type { Log } from '../control/events.ts'
@@ -27,17 +30,20 @@ export interface FunctionParts {
   readonly events: EventLog
   readonly log: Log
   readonly isOwnListener: (address: string, port: number) => boolean
+  /** Health checks of instances that are open at a time. */
+  readonly maxChecks: number
 }
 
 /** The functions of a daemon, where they come from, and the gateway that carries them out. */
 export interface Functions extends AsyncDisposable {
   readonly table: FunctionTable
   readonly gateway: Gateway | null
+  readonly health: FunctionHealth | null
   readonly etcd: EtcdSource | null
 }
 
 /**
- * Starts them in the order gateway, stored functions, etcd.
+ * Starts them in the order gateway, checks, stored functions, etcd, feedback.
  *
  * @throws Error with the cause and the cure; nothing stays behind
  */
@@ -45,14 +51,27 @@ export async function startFunctions(parts: FunctionParts): Promise<Functions> {
   const { options, place, store, events, log, isOwnListener } = parts
   const { zones = [] } = options
   const etcdAccess = etcdOptions(options, process.env['TORB_ETCD_PASSWORD'])
+  const feedback = feedbackOptions(options)
   const ended = new AsyncDisposableStack()
   try {
     const gateway = place === null ? null : await startGateway(options, place, events, log)
     ended.defer(() => gateway?.close())
+    const health =
+      gateway === null
+        ? null
+        : new FunctionHealth({
+            target: gateway,
+            isGateway: (instance) => options.gateway_peers?.includes(instance) ?? false,
+            events,
+            log,
+            now: Date.now,
+            maxInFlight: parts.maxChecks,
+          })
+    ended.defer(() => health?.close())
     const table = await FunctionTable.open({
       store,
       zones,
-      target: gateway ?? nobody,
+      target: health ?? nobody,
       events,
       now: Date.now,
       resolve: async (name) => (await lookup(name)).address,
@@ -61,7 +80,11 @@ export async function startFunctions(parts: FunctionParts): Promise<Functions> {
     ended.defer(() => table.close())
     const etcd = etcdAccess === null ? null : startEtcd(etcdAccess, table.source('etcd'), log)
     ended.defer(() => etcd?.close())
-    return { table, gateway, etcd, [Symbol.asyncDispose]: () => ended.disposeAsync() }
+    if (feedback !== null && gateway !== null) {
+      const source = startFeedback(feedback, { table, gateway, events, log, etcd })
+      ended.defer(() => source.close())
+    }
+    return { table, gateway, health, etcd, [Symbol.asyncDispose]: () => ended.disposeAsync() }
   } catch (error) {
     await ended.disposeAsync()
     throw error

@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { canonicalAddress, familyOf } from './address.ts'
 import { parseInterval } from './duration.ts'
 import { fieldNames, issueText, unknownFieldText } from './issues.ts'
-import { withoutUndefined } from './pulse.ts'
+import { pulseBody, readPulse, withoutUndefined, type PulseOptions } from './pulse.ts'
 import { invalid, type Refusal } from './refusal.ts'
 
 export const selectionMethods = ['wrr', 'least-request', 'hash'] as const
@@ -61,14 +61,31 @@ const fields = {
   limits: functionLimits.optional(),
   retries: whole(0, 8).optional().describe('further instances that an idempotent request may try; default 1'),
   ejection: ejectionBody.nullish().describe('instances that fail in a row are left out; null: never'),
+  pulse: pulseBody.nullish().describe('health check of each instance that is no gateway; default: none'),
 }
 
 /** A function as etcd's value and as the body of PUT. */
-export const functionBody = z.strictObject(fields).meta({ id: 'Function' })
+export const functionBody = z.strictObject(fields).meta({
+  id: 'Function',
+  examples: [
+    { ips: ['127.0.0.1:9001', '127.0.0.1:9002'], weights: [3, 1] },
+    {
+      ips: ['10.0.1.1:8080', 'worker.example:8080'],
+      weights: [1, 0.5],
+      method: 'least-request',
+      limits: { in_flight: 64, queue: 100, wait: '2s' },
+      retries: 2,
+      ejection: { failures: 3, base: '2s', max: '30s' },
+    },
+  ],
+})
 export type FunctionBody = z.output<typeof functionBody>
 
 /** PATCH: fields given replace, fields absent stay. */
-export const functionPatchBody = functionBody.partial().meta({ id: 'FunctionPatch' })
+export const functionPatchBody = functionBody.partial().meta({
+  id: 'FunctionPatch',
+  examples: [{ weights: [1, 1] }, { method: 'hash', hash_header: 'X-Session' }],
+})
 export type FunctionPatchBody = z.output<typeof functionPatchBody>
 
 /** A function as it was given, checked: what a source puts, the store keeps and the API shows. */
@@ -83,11 +100,12 @@ export interface FunctionSpec {
   readonly limits?: { readonly in_flight?: number; readonly queue?: number; readonly wait?: string }
   readonly retries?: number
   readonly ejection?: { readonly failures?: number; readonly base?: string; readonly max?: string } | null
+  readonly pulse?: PulseOptions
 }
 
 /** Checks what the schema leaves. @throws Refusal `invalid` */
 export function readFunction(body: FunctionBody): FunctionSpec {
-  const { ips, weights, base_weights: base, method, hash_header, limits, ejection } = body
+  const { ips, weights, base_weights: base, method, hash_header, limits, ejection, pulse } = body
   if (ips.length !== weights.length) {
     throw invalid(
       `weights has ${weights.length} numbers for the ${ips.length} of ips: give one weight for each instance`,
@@ -106,6 +124,7 @@ export function readFunction(body: FunctionBody): FunctionSpec {
     ...body,
     ...(limits === undefined ? {} : { limits: withoutUndefined(limits) }),
     ...(ejection === undefined || ejection === null ? {} : { ejection: withoutUndefined(ejection) }),
+    pulse: pulse === undefined || pulse === null ? undefined : readPulse(pulse),
   }) as FunctionSpec
 }
 

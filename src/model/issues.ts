@@ -15,11 +15,15 @@ export function issueText(issue: z.core.$ZodRawIssue): string | undefined {
   return issue.code === 'invalid_value' ? `must be one of ${issue.values.join(', ')}` : undefined
 }
 
+/** More than so many names help nobody who meant one of them. */
+const manyNames = 30
+
 /** What an unknown field is told: the name that was probably meant, and those that are allowed. */
 export function unknownFieldText(key: string, allowed: readonly string[]): string {
   const meant = nearest(key.toLowerCase(), allowed)
   const hint = meant === null ? '' : ` (did you mean "${meant}"?)`
   const shown = key.length > 64 ? `${key.slice(0, 64)}…` : key
+  if (meant !== null && allowed.length > manyNames) return `unknown field "${shown}"${hint}`
   return `unknown field "${shown}"${hint}: ${allowed.length === 0 ? 'none is allowed' : `allowed are ${allowed.join(', ')}`}`
 }
 

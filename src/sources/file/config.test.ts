@@ -185,7 +185,7 @@ describe('a configuration with mistakes', () => {
         'torb.yaml:1:9: listen must be a string, not a number',
         '  1 | listen: 4672',
         '    |         ^',
-        'torb.yaml:2:1: unknown field "plan" (did you mean "plane"?): allowed are listen, interface, vip_interface, consul, flush, adopt, verbose, plane, data, token_file, local_trust, host_names, tls_cert, tls_key, tls_client_ca, tcp_timeout, tcpfin_timeout, udp_timeout, sync_master, sync_backup, sync_id, sync_group, sync_port, sync_ttl, sync_maxlen, services',
+        'torb.yaml:2:1: unknown field "plan" (did you mean "plane"?)',
         '  2 | plan: userspace',
         '    | ^',
         'torb.yaml:7:5: unknown field "wieght": allowed are host, port, protocol, method, flags, persistent, fallback, fwmark, persistence, proxy_protocol, drain, plane, attach, backends',

@@ -1,0 +1,58 @@
+import { parseInterval } from '../model/duration.ts'
+import type { PulseOptions } from '../model/pulse.ts'
+import type { CheckSpec, Schedule } from '../pulse/check.ts'
+
+/** GORB: a TCP check waits 5 s, an HTTP check 2 s. */
+const tcpTimeoutMs = 5000
+const httpTimeoutMs = 2000
+const fastIntervalMs = 2000
+/** After a restart the first check comes within this, however long the interval. */
+const firstSoonMs = 2000
+
+/** Who is checked. */
+export interface CheckedPlace {
+  /** As it was given, for the Host header. */
+  readonly host: string
+  readonly address: string
+  readonly port: number
+}
+
+/** When and what a pulse checks. @param soon the first check does not wait for the interval */
+export function scheduleOf(pulse: PulseOptions, place: CheckedPlace, soon: boolean): Schedule {
+  const intervalMs = parseInterval(pulse.interval)
+  return {
+    check: checkOf(pulse, place),
+    intervalMs,
+    fastIntervalMs: Math.min(
+      intervalMs,
+      pulse.fast_interval === undefined ? fastIntervalMs : parseInterval(pulse.fast_interval),
+    ),
+    backoffMs: pulse.backoff === undefined ? 0 : parseInterval(pulse.backoff),
+    firstWithinMs: soon ? Math.min(intervalMs, firstSoonMs) : intervalMs,
+  }
+}
+
+function checkOf(pulse: PulseOptions, { host, address, port }: CheckedPlace): CheckSpec {
+  const timeoutMs = pulse.timeout === undefined ? undefined : parseInterval(pulse.timeout)
+  const { args } = pulse
+  switch (pulse.type) {
+    case 'none':
+      return { kind: 'none' }
+    case 'tcp':
+      return { kind: 'tcp', address, port, timeoutMs: timeoutMs ?? tcpTimeoutMs }
+    case 'http':
+      return {
+        kind: 'http',
+        scheme: args?.scheme ?? 'http',
+        address: args?.host ?? address,
+        port: args?.port ?? port,
+        host: args?.host ?? host,
+        method: args?.method ?? 'GET',
+        path: args?.path ?? '/',
+        expect: args?.expect ?? 200,
+        timeoutMs: timeoutMs ?? (args?.timeout === undefined ? httpTimeoutMs : args.timeout * 1000),
+      }
+    default:
+      return pulse.type satisfies never
+  }
+}
