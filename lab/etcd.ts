@@ -207,6 +207,10 @@ export class Etcd implements AsyncDisposable {
       'listen-peer-urls': member.peer,
       'initial-advertise-peer-urls': member.peer,
       'initial-cluster': this.#members.map(({ name, peer }) => `${name}=${peer}`).join(','),
+      // Of members on one machine: half of the usual, so that an election does not take seconds.
+      'heartbeat-interval': '50',
+      'election-timeout': '500',
+      'bcrypt-cost': '4',
       logger: 'zap',
       'log-level': 'warn',
       ...(this.tls === null

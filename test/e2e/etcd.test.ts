@@ -1,62 +1,18 @@
 import { once } from 'node:events'
 import { mkdtempDisposableSync, writeFileSync } from 'node:fs'
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
-import { join } from 'node:path'
 import { tmpdir } from 'node:os'
-import { setTimeout as sleep } from 'node:timers/promises'
-import { describe, expect, it } from 'vitest'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { Etcd, etcdMissing } from '../../lab/etcd.ts'
-import { EventLog } from '../../src/control/events.ts'
-import { FunctionTable } from '../../src/control/functionTable.ts'
-import { startEtcd, type EtcdOptions, type EtcdSource } from '../../src/sources/etcd/etcd.ts'
-import { MemoryStore } from '../fixtures/memoryStore.ts'
+import { named } from '../../src/gateway/gatewaySuite.ts'
+import { Writer } from '../../src/sources/etcd/writer.ts'
+import { followEtcd, keyOf, routeByEtcd, until, valueOf } from '../etcdRig.ts'
 
 const missing = etcdMissing()
-const zone = 'zone-b'
-const key = (name: string, in_ = zone): string => `golb/function/${in_}/${name}`
-const one = (port: number, weight = 1): string => `{"ips": ["127.0.0.1:${port}"], "weights":[${weight}]}`
-
-/** Waits until it holds; the test's own limit ends it where it never does. */
-async function until(holds: () => boolean): Promise<void> {
-  while (!holds()) await sleep(10)
-}
-
-/** A follower of etcd, and the table that it feeds. */
-interface Followed extends AsyncDisposable {
-  readonly table: FunctionTable
-  readonly source: EtcdSource
-  readonly log: string[]
-  /** `name=weights` of all functions. */
-  functions(): string[]
-  state(): string
-}
-
-async function follow(options: Partial<EtcdOptions> & Pick<EtcdOptions, 'endpoints'>): Promise<Followed> {
-  const zones = options.zones ?? [zone]
-  const table = await FunctionTable.open({
-    store: new MemoryStore(),
-    zones,
-    target: { apply: () => Promise.resolve() },
-    events: new EventLog(),
-    now: Date.now,
-    resolve: (name) => Promise.reject(new Error(`${name} is asked for`)),
-    isOwnListener: (address, port) => address === '127.0.0.1' && port === 4672,
-  })
-  const log: string[] = []
-  const write = (_fields: object, text: string): void => void log.push(text)
-  const source = startEtcd({ ...options, zones }, table.source('etcd'), { info: write, warn: write })
-  return {
-    table,
-    source,
-    log,
-    functions: () => table.names().map((name) => `${name}=${table.function(name)?.spec.weights.join()}`),
-    state: () => source.status().state,
-    [Symbol.asyncDispose]: async () => {
-      await source.close()
-      await table.close()
-    },
-  }
-}
+/** Asks often whether all is known, so that a test does not wait for it. */
+const proofMs = 100
+const one = (weight = 1): string => valueOf(['127.0.0.1:9000'], [weight])
 
 /** A line to a server that can be cut. */
 async function line(
@@ -96,223 +52,235 @@ async function line(
 }
 
 describe.skipIf(missing !== null)(`etcd${missing === null ? '' : ` (skipped: ${missing})`}`, () => {
-  it('has its functions in force by the line of the documentation, until they are deleted', async () => {
-    await using etcd = await Etcd.start()
-    await etcd.ctl('put', key('early'), one(9000))
-    await using followed = await follow({ endpoints: etcd.urls })
-    await until(() => followed.state() === 'current')
-    expect(followed.functions()).toEqual(['early=1'])
-    await etcd.ctl('put', 'golb/function/zone-b/resnet', '{"ips": ["127.0.0.1:9001"], "weights":[3]}')
-    await until(() => followed.table.function('resnet') !== null)
-    await followed.table.published()
-    expect(followed.table.function('resnet')).toMatchObject({
-      owner: 'etcd',
-      zone,
-      instances: [{ text: '127.0.0.1:9001', address: '127.0.0.1', port: 9001 }],
-      spec: { weights: [3] },
-    })
-    await etcd.ctl('put', key('resnet'), one(9001, 0.5))
-    await until(() => followed.functions().includes('resnet=0.5'))
-    await etcd.ctl('del', key('resnet'))
-    await etcd.ctl('del', key('early'))
-    await until(() => followed.functions().length === 0)
-    expect(followed.source.status()).toMatchObject({ message: '', zones: [{ held: null }] })
+  let etcd: Etcd
+  let zones = 0
+  let zone = ''
+  const key = (name: string): string => keyOf(name, zone)
+  const put = async (pairs: Readonly<Record<string, string>>): Promise<void> =>
+    etcd.putAll(Object.entries(pairs).map(([name, value]) => [key(name), value]))
+
+  beforeAll(async () => {
+    etcd = await Etcd.start()
+  })
+  afterAll(async () => etcd?.[Symbol.asyncDispose]())
+
+  /** A zone that no test had before. */
+  function newZone(): string {
+    zone = `zone-${++zones}`
+    return zone
+  }
+  const follow = (endpoints = etcd.urls): ReturnType<typeof followEtcd> =>
+    followEtcd({ endpoints, zones: [zone], proofMs })
+
+  it('routes by the line of the documentation, in the order of the weights, until it is deleted', async () => {
+    await using a = await named('A')
+    await using b = await named('B')
+    await using chain = await routeByEtcd({ endpoints: etcd.urls }, { node: 'node-1' })
+    await until(() => chain.state() === 'current')
+    expect(await chain.gateway.get('/function/resnet')).toMatchObject({ status: 404 })
+    const line = `golb/function/zone-b/resnet {"ips": ["127.0.0.1:9001"], "weights":[3]}`
+    const [name = '', ...value] = line.replace('9001', String(a.port)).split(' ')
+    await etcd.ctl('put', name, value.join(' '))
+    await until(async () => (await chain.gateway.get('/function/resnet')).status === 200)
+    expect(chain.table.function('resnet')).toMatchObject({ owner: 'etcd', zone: 'zone-b' })
+    await etcd.ctl('put', name, valueOf([a.text, b.text], [3, 1]))
+    await until(() => chain.functions().join() === 'resnet=3,1')
+    await chain.table.published()
+    expect(await chain.bodies('resnet', 400)).toBe('AAAB'.repeat(100))
+    await etcd.ctl('put', name, valueOf([], []))
+    await until(async () => (await chain.gateway.get('/function/resnet')).status === 503)
+    await etcd.ctl('del', name)
+    await until(async () => (await chain.gateway.get('/function/resnet')).status === 404)
+    expect(chain.source.status()).toMatchObject({ message: '', zones: [{ held: null }] })
   })
 
   it('keeps zones apart whose names begin alike, and follows several', async () => {
-    await using etcd = await Etcd.start()
-    await etcd.ctl('put', key('f', 'zone-b2'), one(1, 2))
-    await etcd.ctl('put', key('g', 'zone-b2'), one(1, 2))
-    await using narrow = await follow({ endpoints: etcd.urls })
-    await using wide = await follow({ endpoints: etcd.urls, zones: ['zone-b', 'zone-b2'] })
+    const [short, long] = [newZone(), `${zone}2`]
+    await etcd.putAll([
+      [keyOf('f', long), one(2)],
+      [keyOf('g', long), one(2)],
+    ])
+    await using narrow = await follow()
+    await using wide = await followEtcd({ endpoints: etcd.urls, zones: [short, long], proofMs })
     await until(() => narrow.state() === 'current' && wide.state() === 'current')
-    await etcd.ctl('put', key('h', 'zone-b2'), one(1, 2))
-    await etcd.ctl('put', key('f'), one(1, 1))
-    await until(() => narrow.functions().length === 1 && wide.functions().length === 3)
-    expect(narrow.functions()).toEqual(['f=1'])
+    await etcd.putAll([
+      [keyOf('h', long), one(2)],
+      [keyOf('f', short), one(1)],
+    ])
     // The first of the zones decides.
-    await until(() => wide.functions().includes('f=1'))
-    expect(wide.functions()).toEqual(['f=1', 'g=2', 'h=2'])
+    await until(() => wide.functions().join() === 'f=1,g=2,h=2')
+    await until(() => narrow.functions().join() === 'f=1')
   })
 
   it('lists the keys that cannot be used, and goes on with their last good value', async () => {
-    await using etcd = await Etcd.start()
-    await etcd.ctl('put', key('f'), one(1, 2))
-    await etcd.ctl('put', key('early'), '{"ips": []')
-    await using followed = await follow({ endpoints: etcd.urls })
-    await until(() => followed.state() === 'current')
-    const bad = [
-      ['f', '{"ips": ["127.0.0.1:1"], "weights": [1, 2]}', 'give one weight for each instance'],
-      ['f/g', one(1), 'must be golb/function/<zone>/<name>'],
-      ['n', '{"ips": ["127.0.0.1:1"], "weights": [-1]}', 'must not be negative'],
-      ['own', one(4672), 'API'],
-    ] as const
-    for (const [name, value] of bad) await etcd.ctl('put', key(name), value)
-    await until(() => followed.table.rejected().length === 5)
-    for (const [name, , reason] of bad) {
-      const rejected = followed.table.rejected().find((rejected) => rejected.key === key(name))
-      expect(rejected?.reason).toContain(reason)
+    newZone()
+    await put({ f: one(2), early: '{"ips": []' })
+    await using chain = await follow()
+    await until(() => chain.state() === 'current')
+    const bad = {
+      f: [valueOf(['127.0.0.1:1'], [1, 2]), 'give one weight for each instance'],
+      'f/g': [one(), 'must be golb/function/<zone>/<name>'],
+      n: [one(-1), 'must not be negative'],
+      own: [valueOf(['127.0.0.1:4672'], [1]), 'API'],
+    } as const
+    await put(Object.fromEntries(Object.entries(bad).map(([name, [value]]) => [name, value])))
+    await until(() => chain.table.rejected().length === 5)
+    for (const [name, [, reason]] of Object.entries(bad)) {
+      const rejected = chain.table.rejected().find((rejected) => rejected.key === key(name))
+      expect(rejected).toMatchObject({ owner: 'etcd', reason: expect.stringContaining(reason) })
     }
-    expect(followed.functions()).toEqual(['f=2'])
+    expect(chain.functions()).toEqual(['f=2'])
     for (const name of ['early', 'f/g', 'n', 'own']) await etcd.ctl('del', key(name))
-    await etcd.ctl('put', key('f'), one(1, 7))
-    await until(() => followed.functions().join() === 'f=7')
-    expect(followed.table.rejected()).toEqual([])
+    await put({ f: one(7) })
+    await until(() => chain.functions().join() === 'f=7')
+    expect(chain.table.rejected()).toEqual([])
   })
 
   it('is loaded in pages where it has 1,000 functions', async () => {
-    await using etcd = await Etcd.start()
+    newZone()
     const names = Array.from({ length: 1000 }, (_, i) => `f${String(i).padStart(4, '0')}`)
-    await etcd.putAll(names.map((name, i) => [key(name), one(9000, i)] as const))
-    await using followed = await follow({ endpoints: etcd.urls })
-    await until(() => followed.state() === 'current')
-    expect(followed.functions()).toEqual(names.map((name, i) => `${name}=${i}`))
-    await etcd.putAll(names.map((name, i) => [key(name), one(9000, i + 1)] as const))
-    await until(() => followed.functions().every((text, i) => text === `${names[i]}=${i + 1}`))
-    expect(followed.state()).toBe('current')
+    await put(Object.fromEntries(names.map((name, i) => [name, one(i)])))
+    await using chain = await follow()
+    await until(() => chain.state() === 'current')
+    expect(chain.functions()).toEqual(names.map((name, i) => `${name}=${i}`))
+    await put(Object.fromEntries(names.map((name, i) => [name, one(i + 1)])))
+    await until(() => chain.functions().every((text, i) => text === `${names[i]}=${i + 1}`))
+    expect(chain.state()).toBe('current')
   })
 
   it('was compacted while the line to it was cut', async () => {
-    await using etcd = await Etcd.start()
+    newZone()
+    await put({ a: one(), b: one(), c: one() })
     await using cable = await line(etcd.urls[0] ?? '')
-    for (const name of ['a', 'b', 'c']) await etcd.ctl('put', key(name), one(1))
-    await using followed = await follow({ endpoints: [cable.url] })
-    await until(() => followed.state() === 'current')
+    await using chain = await follow([cable.url])
+    await until(() => chain.state() === 'current')
     cable.cut(true)
-    await until(() => followed.state() === 'stale')
-    expect(followed.functions()).toEqual(['a=1', 'b=1', 'c=1'])
+    await until(() => chain.state() === 'stale')
+    expect(chain.functions()).toEqual(['a=1', 'b=1', 'c=1'])
     await etcd.ctl('del', key('a'))
-    await etcd.ctl('put', key('b'), one(1, 5))
-    await etcd.ctl('put', key('d'), one(1, 6))
+    await put({ b: one(5), d: one(6) })
     await etcd.compact()
     cable.cut(false)
-    await until(() => followed.state() === 'current')
-    expect(followed.functions()).toEqual(['b=5', 'c=1', 'd=6'])
-    await etcd.ctl('put', key('e'), one(1))
-    await until(() => followed.functions().includes('e=1'))
+    await until(() => chain.state() === 'current')
+    expect(chain.functions()).toEqual(['b=5', 'c=1', 'd=6'])
+    await put({ e: one() })
+    await until(() => chain.functions().includes('e=1'))
   })
 
-  it('loses members of a cluster of three, the leader too; without a majority functions stay', async () => {
-    await using etcd = await Etcd.start({ members: 3 })
-    await etcd.ctl('put', key('f'), one(1, 1))
-    await using followed = await follow({ endpoints: etcd.urls })
-    const inUse = (): number => {
-      const endpoint = followed.source.status().zones[0]?.endpoint ?? ''
-      return etcd.urls.findIndex((url) => url.endsWith(endpoint))
-    }
-    await until(() => followed.state() === 'current')
-    for (const [weight, victim] of [
-      [2, inUse],
-      [3, () => etcd.leader()],
-    ] as const) {
-      const index = await victim()
-      await etcd.kill(index)
-      // During an election nothing is taken.
-      while ((await etcd.ctl('put', key('f'), one(1, weight)).catch(() => null)) === null) await sleep(100)
-      await until(() => followed.functions().join() === `f=${weight}` && followed.state() === 'current')
-      await etcd.start(index)
-    }
-    // One that hangs, and does not even close its connections.
-    const hung = inUse()
-    etcd.pause(hung)
-    await until(() => followed.state() === 'current' && inUse() !== hung)
-    etcd.resume(hung)
-    await etcd.kill(0)
-    await etcd.kill(1)
-    await until(() => followed.state() === 'stale')
-    expect(followed.functions()).toEqual(['f=3'])
-    await Promise.all([etcd.start(0), etcd.start(1)])
-    await etcd.ctl('put', key('f'), one(1, 9))
-    await until(() => followed.functions().join() === 'f=9' && followed.state() === 'current')
-    expect(followed.log.filter((text) => text.includes('does not answer')).length).toBeLessThan(8)
-  })
-
-  it('that comes back empty does not empty the routes', async () => {
-    await using etcd = await Etcd.start()
-    for (const name of ['a', 'b', 'c']) await etcd.ctl('put', key(name), one(1))
-    await using followed = await follow({ endpoints: etcd.urls })
-    await until(() => followed.state() === 'current')
+  it('goes, and routes stay, with their age; comes back empty, and they stay until somebody confirms', async () => {
+    newZone()
+    await using a = await named('A')
+    const value = (weight: number): string => valueOf([a.text], [weight])
+    await put({ a: value(1), b: value(1), c: value(1) })
+    await using chain = await routeByEtcd({ endpoints: etcd.urls, zones: [zone], proofMs }, { zones: [zone] })
+    await until(() => chain.state() === 'current')
+    const age = (): number => chain.source.status().zones[0]?.age ?? 0
     await etcd.empty()
-    await until(() => followed.state() === 'stale')
+    await until(() => chain.state() === 'stale')
+    const [before, { currentAt } = { currentAt: 0 }] = [age(), chain.table.sources()[0]]
+    expect(currentAt).toBeGreaterThan(0)
+    await until(() => age() > before + 50)
+    expect(chain.table.sources()).toMatchObject([{ owner: 'etcd', state: 'stale', currentAt, functions: 3 }])
+    expect(chain.table.sources()[0]?.message).toMatch(/does not answer .*: start it/)
+    for (const name of ['a', 'b', 'c']) expect(await chain.bodies(name, 2)).toBe('AA')
+
     await etcd.start()
-    await until(() => followed.state() === 'held')
-    expect(followed.functions()).toEqual(['a=1', 'b=1', 'c=1'])
-    expect(followed.table.sources()).toMatchObject([
-      {
-        owner: 'etcd',
-        state: 'held',
-        message: expect.stringContaining('3 of 3 instances no more (a, b, c)'),
-      },
+    await until(() => chain.state() === 'held')
+    for (const name of ['a', 'b', 'c']) expect(await chain.bodies(name, 2)).toBe('AA')
+    expect(chain.table.sources()).toMatchObject([
+      { state: 'held', message: expect.stringContaining('3 of 3 instances no more (a, b, c)') },
     ])
-    await etcd.ctl('put', key('a'), one(1, 4))
-    await until(() => followed.functions().includes('a=4'))
-    expect(followed.functions()).toEqual(['a=4', 'b=1', 'c=1'])
-    expect(followed.source.status().zones[0]?.held).toMatchObject({
-      functions: ['b', 'c'],
-      onlyByOperator: true,
-    })
-    expect(followed.source.confirm()).toBe(2)
-    await followed.table.published()
-    expect(followed.functions()).toEqual(['a=4'])
-    expect(followed.state()).toBe('current')
+    await put({ a: value(4), d: value(1) })
+    await until(() => chain.functions().includes('d=1'))
+    expect(chain.functions()).toEqual(['a=4', 'b=1', 'c=1', 'd=1'])
+    const [status] = chain.source.status().zones
+    expect(status?.held).toMatchObject({ functions: ['b', 'c'], onlyByOperator: true })
+    expect(chain.source.confirm()).toBe(2)
+    await chain.table.published()
+    expect(chain.functions()).toEqual(['a=4', 'd=1'])
+    expect(chain.state()).toBe('current')
+    expect(await chain.gateway.get('/function/b')).toMatchObject({ status: 404 })
   })
 
   it('that came back empty and went on beyond what was known is found out', async () => {
-    await using etcd = await Etcd.start()
+    newZone()
+    await put({ a: one(), b: one() })
     await using cable = await line(etcd.urls[0] ?? '')
-    for (const name of ['a', 'b']) await etcd.ctl('put', key(name), one(1))
-    await using followed = await follow({ endpoints: [cable.url] })
-    await until(() => followed.state() === 'current')
+    await using chain = await follow([cable.url])
+    await until(() => chain.state() === 'current')
+    const { revision = 0 } = chain.source.status().zones[0] ?? {}
     cable.cut(true)
     await etcd.empty()
     await etcd.start()
-    for (let i = 0; i < 9; i++) await etcd.ctl('put', 'elsewhere', String(i))
+    for (let made = 1; made <= revision; made++) await etcd.putAll([['elsewhere', String(made)]])
     cable.cut(false)
-    await until(() => followed.state() === 'held')
-    expect(followed.source.status().zones[0]?.held?.functions).toEqual(['a', 'b'])
-    expect(followed.functions()).toEqual(['a=1', 'b=1'])
-    for (const name of ['a', 'b']) await etcd.ctl('put', key(name), one(1, 2))
-    await until(() => followed.state() === 'current')
-    expect(followed.functions()).toEqual(['a=2', 'b=2'])
+    await until(() => chain.state() === 'held')
+    expect(chain.source.status().zones[0]?.held?.functions).toEqual(['a', 'b'])
+    expect(chain.functions()).toEqual(['a=1', 'b=1'])
+    for (const name of ['a', 'b']) await put({ [name]: one(2) })
+    await until(() => chain.state() === 'current')
+    expect(chain.functions()).toEqual(['a=2', 'b=2'])
   })
 
   it('that loses most at once is believed when it still says so after a while', async () => {
-    await using etcd = await Etcd.start()
-    for (const name of ['a', 'b', 'c']) await etcd.ctl('put', key(name), one(1))
-    await using followed = await follow({
-      endpoints: etcd.urls,
-      guard: { maxLoss: 0.5, windowMs: 10_000, graceMs: 200, loads: 2 },
-    })
-    await until(() => followed.state() === 'current')
+    newZone()
+    await put({ a: one(), b: one(), c: one() })
+    const guard = { maxLoss: 0.5, windowMs: 10_000, graceMs: 300, loads: 2 }
+    await using chain = await followEtcd({ endpoints: etcd.urls, zones: [zone], proofMs, guard })
+    await until(() => chain.state() === 'current')
     await etcd.ctl('del', '--prefix', key(''))
-    await until(() => followed.state() === 'held')
-    expect(followed.functions()).toEqual(['a=1', 'b=1', 'c=1'])
-    await until(() => followed.functions().length === 0)
-    await until(() => followed.state() === 'current')
+    await until(() => chain.state() === 'held')
+    expect(chain.functions()).toEqual(['a=1', 'b=1', 'c=1'])
+    await until(() => chain.functions().length === 0)
+    await until(() => chain.state() === 'current')
   })
 
   it('may come later than whoever follows it', async () => {
-    await using etcd = await Etcd.start()
-    await etcd.ctl('put', key('f'), one(1))
+    newZone()
+    await put({ f: one() })
     await etcd.kill()
-    await using followed = await follow({ endpoints: etcd.urls })
-    await until(() => followed.source.status().message !== '')
-    expect(followed.source.status()).toMatchObject({ state: 'starting', zones: [{ revision: 0, age: null }] })
+    await using chain = await follow()
+    await until(() => chain.source.status().message !== '')
+    expect(chain.source.status()).toMatchObject({ state: 'starting', zones: [{ revision: 0, age: null }] })
     await etcd.start()
-    await until(() => followed.state() === 'current')
-    expect(followed.functions()).toEqual(['f=1'])
+    await until(() => chain.state() === 'current')
+    expect(chain.functions()).toEqual(['f=1'])
+  })
+
+  it('is written to where the function is still what it was', async () => {
+    newZone()
+    await put({ f: one(1) })
+    await using chain = await follow()
+    await until(() => chain.state() === 'current')
+    const first = chain.table.function('f')?.spec ?? { ips: [], weights: [] }
+    await chain.source.write(zone, 'f', first, { ...first, weights: [2], base_weights: [1] })
+    expect(chain.functions()).toEqual(['f=2'])
+    expect(chain.table.function('f')?.spec.base_weights).toEqual([1])
+    // What is not in force any more, and what etcd has replaced before.
+    await chain.source.write(zone, 'f', first, { ...first, weights: [3] })
+    using writer = new Writer([new URL(etcd.urls[0] ?? '')], { endpoints: etcd.urls })
+    const { revision = 0 } = chain.source.status().zones[0] ?? {}
+    expect(await writer.put(key('f'), revision - 1, one(4))).toBeNull()
+    expect(chain.functions()).toEqual(['f=2'])
+    expect(await writer.put(key('f'), revision, one(5))).toBe(revision + 1)
+    await until(() => chain.functions().join() === 'f=5')
+    await etcd.kill()
+    const last = chain.table.function('f')?.spec ?? first
+    await expect(chain.source.write(zone, 'f', last, first)).rejects.toThrow('does not answer')
+    await etcd.start()
   })
 
   it('is followed over TLS with a certificate', async () => {
     await using etcd = await Etcd.start({ tls: true })
     const { ca, cert, key: tlsKey } = etcd.tls ?? { ca: '', cert: '', key: '' }
-    await etcd.ctl('put', key('f'), one(1))
-    await using followed = await follow({ endpoints: etcd.urls, ca, cert, key: tlsKey })
-    await using stranger = await follow({ endpoints: etcd.urls, ca })
-    await using trusting = await follow({ endpoints: etcd.urls })
-    await until(() => followed.state() === 'current')
-    await etcd.ctl('put', key('g'), one(1))
-    await until(() => followed.functions().join() === 'f=1,g=1')
+    const { urls: endpoints } = etcd
+    await etcd.ctl('put', keyOf('f'), one())
+    await using chain = await followEtcd({ endpoints, ca, cert, key: tlsKey })
+    await using stranger = await followEtcd({ endpoints, ca })
+    await using trusting = await followEtcd({ endpoints })
+    await until(() => chain.state() === 'current')
+    await etcd.ctl('put', keyOf('g'), one())
+    await until(() => chain.functions().join() === 'f=1,g=1')
     await until(() => stranger.source.status().message !== '' && trusting.source.status().message !== '')
     expect(stranger.source.status().message).toMatch(/does not answer \(.*(certificate|bad)/)
     expect(trusting.source.status().message).toMatch(/does not answer \(.*certificate/)
@@ -324,14 +292,14 @@ describe.skipIf(missing !== null)(`etcd${missing === null ? '' : ` (skipped: ${m
     const passwordFile = join(directory.path, 'password')
     writeFileSync(passwordFile, 'secret\n', { mode: 0o600 })
     await using etcd = await Etcd.start()
-    await etcd.ctl('put', key('f'), one(1))
-    await etcd.enableAuth('torb', 'secret', key(''))
+    await etcd.ctl('put', keyOf('f'), one())
+    await etcd.enableAuth('torb', 'secret', keyOf(''))
     const { urls: endpoints } = etcd
-    await using followed = await follow({ endpoints, user: 'torb', passwordFile })
-    await using nobody = await follow({ endpoints })
-    await using wrong = await follow({ endpoints, user: 'torb', password: 'guessed' })
-    await using elsewhere = await follow({ endpoints, user: 'torb', passwordFile, zones: ['zone-c'] })
-    await until(() => followed.state() === 'current')
+    await using chain = await followEtcd({ endpoints, user: 'torb', passwordFile, proofMs })
+    await using nobody = await followEtcd({ endpoints })
+    await using wrong = await followEtcd({ endpoints, user: 'torb', password: 'guessed' })
+    await using elsewhere = await followEtcd({ endpoints, user: 'torb', passwordFile, zones: ['zone-c'] })
+    await until(() => chain.state() === 'current')
     const others = [nobody, wrong, elsewhere]
     await until(() => others.every(({ source }) => source.status().message !== ''))
     expect(others.map(({ source }) => source.status().message)).toEqual([
@@ -340,13 +308,15 @@ describe.skipIf(missing !== null)(`etcd${missing === null ? '' : ` (skipped: ${m
       expect.stringContaining('grant the user\'s role "read"'),
     ])
     expect(wrong.log.join()).not.toContain('guessed')
+    const { spec } = chain.table.function('f') ?? { spec: { ips: [], weights: [] } }
+    await expect(chain.source.write('zone-b', 'f', spec, spec)).rejects.toThrow('"readwrite"')
     // A change of users makes tokens old; a restart forgets them.
     await etcd.ctl('user', 'add', 'other:x')
-    await etcd.ctl('put', key('f'), one(1, 2))
-    await until(() => followed.functions().join() === 'f=2')
+    await etcd.ctl('put', keyOf('f'), one(2))
+    await until(() => chain.functions().join() === 'f=2')
     await etcd.kill()
     await etcd.start()
-    await etcd.ctl('put', key('f'), one(1, 3))
-    await until(() => followed.functions().join() === 'f=3' && followed.state() === 'current')
+    await etcd.ctl('put', keyOf('f'), one(3))
+    await until(() => chain.functions().join() === 'f=3' && chain.state() === 'current')
   })
 })

@@ -14,6 +14,8 @@ export interface EtcdOptions extends EtcdAccess {
   /** Each under a prefix of its own, `golb/function/<zone>/`. */
   readonly zones: readonly string[]
   readonly guard?: Guard | undefined
+  /** Milliseconds after which etcd is asked again whether all that it has is known; default 3000. */
+  readonly proofMs?: number | undefined
 }
 
 export interface EtcdStatus {
@@ -72,6 +74,7 @@ export function startEtcd(
       known,
       urls,
       access: options,
+      proofMs: options.proofMs ?? 3000,
       holdMs,
       changed,
       now,
@@ -144,7 +147,7 @@ export function startEtcd(
       for (let waited = 0; waited < echoMs && known.revision < (written ?? 0); waited += 10) await sleep(10)
     },
     close: async () => {
-      writer.close()
+      writer[Symbol.dispose]()
       await Promise.all(followed.map(({ follower }) => follower.close()))
     },
   }

@@ -6,8 +6,6 @@ import { behind, prefixRange, readRange, readWatch, type RangePage } from './wir
 import type { Change, Pair, Snapshot, Zone } from './zone.ts'
 
 const pageKeys = 500
-/** How often etcd is asked whether all that it has is known. */
-const proofMs = 3000
 /** What the watch may be behind an answer. */
 const watchLagMs = 1000
 
@@ -27,6 +25,8 @@ export interface FollowerOptions {
   readonly known: Zone
   readonly urls: readonly URL[]
   readonly access: EtcdAccess
+  /** How often etcd is asked whether all that it has is known. */
+  readonly proofMs: number
   /** How often a held loss is looked at again. */
   readonly holdMs: number
   readonly changed: (changes: readonly Change[]) => void
@@ -164,7 +164,7 @@ export class Follower {
 
   /** Asks again and again whether all that etcd has is known; returns where it is not. */
   async #prove(connection: EtcdConnection, endpoint: string, signal: AbortSignal): Promise<void> {
-    const { known, now, random, holdMs } = this.#options
+    const { known, now, random, holdMs, proofMs } = this.#options
     while (!signal.aborted) {
       const asked = now()
       if (known.held !== null && asked - this.#loadedAt >= holdMs) await this.#load(connection, signal)

@@ -3,7 +3,7 @@ import { EtcdConnection } from './connection.ts'
 import { putIf, readPut } from './wire.ts'
 
 /** Puts values into etcd, each only in the place of the one that is known; one at a time. */
-export class Writer {
+export class Writer implements Disposable {
   readonly #urls: readonly URL[]
   readonly #access: EtcdAccess
   readonly #ended = new AbortController()
@@ -23,7 +23,7 @@ export class Writer {
     return done
   }
 
-  close(): void {
+  [Symbol.dispose](): void {
     this.#ended.abort()
     this.#connection?.[Symbol.dispose]()
   }
