@@ -1,5 +1,8 @@
 import { churn } from './churn.ts'
 import { consul } from './consul.ts'
+import { etcd } from './etcd.ts'
+import { gatewayChurn } from './gateway/churn.ts'
+import { gatewayTwoWorkers } from './gateway/twoWorkers.ts'
 import { handsOn } from './handsOn.ts'
 import { httpFuzz } from './httpFuzz.ts'
 import { ipvsKills } from './ipvs/kills.ts'
@@ -22,7 +25,10 @@ export const shows: Readonly<Record<string, Show>> = {
   pulses,
   scale,
   consul,
+  etcd,
   'http-fuzz': httpFuzz,
+  'gateway-churn': gatewayChurn,
+  'gateway-two-workers': gatewayTwoWorkers,
   'ipvs-kills': ipvsKills,
   'ipvs-scale': ipvsScale,
   'ipvs-ownership': ipvsOwnership,
