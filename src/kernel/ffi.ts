@@ -1,3 +1,5 @@
+import { getSystemErrorName } from 'node:util'
+
 /** The libc calls in use. A failed call throws a SystemCallError with the errno it left. */
 export interface Libc {
   socket(family: number, type: number, protocol: number): number
@@ -21,6 +23,11 @@ export class SystemCallError extends Error {
     this.name = 'SystemCallError'
     this.call = call
     this.errno = errno
+  }
+
+  /** Such as EADDRINUSE, as errors of Node have it. */
+  get code(): string {
+    return getSystemErrorName(-this.errno)
   }
 }
 

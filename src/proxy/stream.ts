@@ -33,7 +33,9 @@ export interface StreamTransport {
   /** Ends it by RST. */
   reset(connection: Connection): void
   /** The other end, canonical; '' where it is gone. Costs a system call. */
-  peerOf(connection: Connection): { readonly address: string; readonly port: number }
+  peerOf(connection: Connection): Endpoint
+  /** This end, canonical. Costs a system call. */
+  localOf(connection: Connection): Endpoint
   /** Moves bytes from one connection to the other without touching them, until so many have passed or the source ends; `relayed` tells. Absent where it cannot. */
   relay?(from: Connection, to: Connection, bytes: number): void
 
@@ -43,6 +45,11 @@ export interface StreamTransport {
   wakeAfter(milliseconds: number, wake: () => void): void
   /** Ends every listener and connection. */
   end(): void
+}
+
+export interface Endpoint {
+  readonly address: string
+  readonly port: number
 }
 
 /** A small number that stands for an open connection of this transport. */
@@ -56,12 +63,16 @@ export interface StreamListener {
 /** Results. `result`: 0 or more as said, below 0 a negated errno. */
 export interface StreamEvents {
   accepted(connection: Connection): void
+  /** A client could not be taken: the system has no descriptors or memory left, or there is no free slot (ENOBUFS). */
+  refused?(result: number): void
   /** 0: it stands. Otherwise it is still to be closed. */
   connected(connection: Connection, result: number): void
   /** Bytes received; 0: the peer will send no more. */
   received(connection: Connection, result: number): void
   /** All bytes sent (their number), or why not; the bytes may change again. */
   sent(connection: Connection, result: number): void
-  /** Bytes that a relay has passed. */
+  /** So many bytes more have passed in a relay. */
+  relaying?(connection: Connection, bytes: number): void
+  /** Bytes that a relay has passed, once it is over. */
   relayed?(connection: Connection, result: number): void
 }

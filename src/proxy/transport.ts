@@ -10,6 +10,8 @@ export interface Transport {
   bindUdp(address: string, port: number, receiver: UdpReceiver): Promise<UdpPort>
   /** A socket that talks to one backend only; it can send at once. */
   connectUdp(address: string, port: number, handler: UdpHandler): UdpPeer
+  /** Gives back what it has of the system. */
+  end(): void
 }
 
 /** Both ends of a client's connection or datagram. Addresses are canonical: an IPv4-mapped one is given as IPv4. */

@@ -7,6 +7,8 @@ export interface Calls {
   setup(entries: number, parameters: Uint32Array): number
   /** io_uring_enter(2). @param argument address of a struct io_uring_getevents_arg */
   enter(ring: number, submit: number, minimum: number, flags: number, argument: number): number
+  /** io_uring_register(2) */
+  register(ring: number, opcode: number, argument: Int32Array, count: number): number
   /** mmap(2), readable and writable. @throws SystemCallError */
   map(bytes: number, flags: number, descriptor: number, offset: number): Memory
   /** Gives the pages of a mapping back to the system; they read as zeros afterwards. */
@@ -38,7 +40,7 @@ export const mapFlag = { shared: 0x01, private: 0x02, anonymous: 0x20, noReserve
 const PROT_READ_WRITE = 0x3
 const MADV_DONTNEED = 4
 /** asm-generic/unistd.h: the same on every architecture. */
-const number = { ioUringSetup: 425, ioUringEnter: 426 } as const
+const number = { ioUringSetup: 425, ioUringEnter: 426, ioUringRegister: 427 } as const
 /** sizeof(struct io_uring_getevents_arg) */
 const argumentBytes = 24
 
@@ -60,6 +62,9 @@ async function load(): Promise<Calls> {
   const setup = define('int syscall(long number, uint32_t entries, _Inout_ uint32_t *parameters)')
   const enter = define(
     'int syscall(long number, uint32_t ring, uint32_t submit, uint32_t minimum, uint32_t flags, uintptr_t argument, size_t bytes)',
+  )
+  const register = define(
+    'int syscall(long number, uint32_t ring, uint32_t opcode, void *argument, uint32_t count)',
   )
   const mmap = define(
     'intptr_t mmap(uintptr_t address, size_t bytes, int protection, int flags, int fd, int64_t offset)',
@@ -89,6 +94,8 @@ async function load(): Promise<Calls> {
     setup: (entries, parameters) => outcome(setup(number.ioUringSetup, entries, parameters)),
     enter: (ring, submit, minimum, flags, argument) =>
       outcome(enter(number.ioUringEnter, ring, submit, minimum, flags, argument, argumentBytes)),
+    register: (ring, opcode, argument, count) =>
+      outcome(register(number.ioUringRegister, ring, opcode, argument, count)),
     map: (bytes, flags, descriptor, offset) => {
       const address = mmap(0, bytes, PROT_READ_WRITE, flags, descriptor, offset)
       if (address === -1) {

@@ -12,6 +12,8 @@ const IORING_SETUP_DEFER_TASKRUN = 1 << 13
 const IORING_OFF_SQES = 0x10000000
 const IORING_ENTER_GETEVENTS = 1 << 0
 const IORING_ENTER_EXT_ARG = 1 << 3
+const IORING_REGISTER_EVENTFD = 4
+const IORING_CQ_EVENTFD_DISABLED = 1 << 0
 
 /** Words of struct io_uring_params and, within it, of the offsets of both queues. */
 const parameter = {
@@ -23,7 +25,7 @@ const parameter = {
   completion: 20,
 }
 const submissionOffset = { head: 0, tail: 1, mask: 2, array: 6 }
-const completionOffset = { head: 0, tail: 1, mask: 2, entries: 5 }
+const completionOffset = { head: 0, tail: 1, mask: 2, entries: 5, flags: 6 }
 const completionBytes = 16
 
 /** Completions that may lie in the queue, beside one submission; the kernel keeps what is more and hands it over later. */
@@ -66,6 +68,7 @@ export class Ring {
   readonly #completionTail: number
   readonly #completionMask: number
   readonly #completions: number
+  readonly #completionFlags: number
   /** struct io_uring_getevents_arg, and behind it the struct __kernel_timespec that it points to. */
   readonly #argument: Memory
   readonly #time: Int32Array
@@ -95,6 +98,7 @@ export class Ring {
     this.#completionTail = completion(completionOffset.tail) >> 2
     this.#completionMask = at(parameter.completionEntries) - 1
     this.#completions = completion(completionOffset.entries) >> 2
+    this.#completionFlags = completion(completionOffset.flags) >> 2
     const array = submission(submissionOffset.array) >> 2
     for (let entry = 0; entry < submissions; entry += 1) this.#queues[array + entry] = entry
 
@@ -144,19 +148,19 @@ export class Ring {
   /**
    * Submits what was claimed and lets complete what can.
    *
-   * @param wait milliseconds to wait where nothing has completed; 0: not at all
+   * @param wait milliseconds, with fractions, to wait where nothing has completed; 0: not at all
    */
   submit(wait: number): void {
     this.#enter(wait, IORING_ENTER_GETEVENTS)
   }
 
-  /** Tells of what completed until now. Callable from within `completed`. */
-  dispatch(completions: Completions): void {
+  /** Tells of what completed until now. Callable from within `completed`. @returns whether there was anything */
+  dispatch(completions: Completions): boolean {
     const queues = this.#queues
     const tail = queues[this.#completionTail] as number
-    for (;;) {
+    for (let any = false; ; any = true) {
       const head = queues[this.#completionHead] as number
-      if (((tail - head) | 0) <= 0) return
+      if (((tail - head) | 0) <= 0) return any
       const at = this.#completions + (head & this.#completionMask) * 4
       const low = queues[at] as number
       const high = queues[at + 1] as number
@@ -165,6 +169,21 @@ export class Ring {
       queues[this.#completionHead] = (head + 1) | 0
       completions.completed(low, high, result, flags)
     }
+  }
+
+  /** Completions that come outside of `submit` are told to an eventfd(2), while `isTold`. */
+  tell(eventfd: number): void {
+    const result = this.#calls.register(
+      this.descriptor,
+      IORING_REGISTER_EVENTFD,
+      new Int32Array([eventfd]),
+      1,
+    )
+    if (result < 0) throw failure('io_uring_register', -result)
+  }
+
+  set isTold(isTold: boolean) {
+    this.#queues[this.#completionFlags] = isTold ? 0 : IORING_CQ_EVENTFD_DISABLED
   }
 
   /** Ends it and what is under way, whose memory the kernel may still use for a moment. */
@@ -188,11 +207,11 @@ export class Ring {
   }
 
   #setTime(wait: number): void {
-    const milliseconds = Math.min(Math.ceil(wait), longestWait)
-    const seconds = Math.floor(milliseconds / 1000)
+    const microseconds = Math.ceil(Math.min(wait, longestWait) * 1000)
+    const seconds = Math.floor(microseconds / 1_000_000)
     // Two numbers of 64 bits, of which the upper halves stay 0.
     this.#time[0] = seconds
-    this.#time[2] = (milliseconds - seconds * 1000) * 1_000_000
+    this.#time[2] = (microseconds - seconds * 1_000_000) * 1000
   }
 }
 

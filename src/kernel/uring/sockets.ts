@@ -106,6 +106,13 @@ export function peerOf(calls: Calls, descriptor: number): { address: string; por
   return endpointOf(socketAddress)
 }
 
+/** This end. */
+export function localOf(calls: Calls, descriptor: number): { address: string; port: number } {
+  const socketAddress = new Uint8Array(socketAddressBytes)
+  if (calls.getsockname(descriptor, socketAddress) < 0) return { address: '', port: 0 }
+  return endpointOf(socketAddress)
+}
+
 /** struct sockaddr_in or sockaddr_in6 (16 or 28 bytes) of an endpoint. @throws Error where the address is none */
 export function socketAddressOf(address: string, port: number): Uint8Array {
   const bytes = addressOf(address)

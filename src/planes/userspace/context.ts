@@ -1,4 +1,3 @@
-import type { Transport } from '../../proxy/transport.ts'
 import type { Wheel } from '../../proxy/wheel.ts'
 import type { Estimator } from './estimator.ts'
 import type { Places } from './places.ts'
@@ -17,7 +16,6 @@ export interface PlaneLog {
 
 /** What the services of one plane share. */
 export interface Context {
-  readonly transport: Transport
   readonly wheel: Wheel
   readonly estimator: Estimator
   /** Milliseconds of a clock that never goes back, with fractions. */

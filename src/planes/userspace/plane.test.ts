@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest'
 import { portable } from '../../proxy/portable/transport.ts'
 import type { Flow, VirtualService } from '../plane.ts'
 import { noRates } from './estimator.ts'
-import { ended, freePort, Rig, until } from './rig.ts'
+import { ended, freePort, Rig, transports, until } from './rig.ts'
 
 async function observed(rig: Rig): Promise<VirtualService[]> {
   const specs = []
@@ -15,17 +15,17 @@ async function observed(rig: Rig): Promise<VirtualService[]> {
 
 const failing = (code: string): Rig =>
   new Rig({
-    transport: {
+    openTransport: () => ({
       ...portable,
       listenTcp: () => Promise.reject(Object.assign(new Error(`listen ${code}`), { code })),
-    },
+    }),
   })
 
-describe('apply', () => {
+describe.each(transports)('apply ($transport)', ({ openTransport }) => {
   it.each(['tcp', 'udp'] as const)(
     '%s: a taken port is refused with the cause, and nothing stays behind',
     async (protocol) => {
-      await using rig = new Rig()
+      await using rig = new Rig({ openTransport })
       const port = await freePort()
       const holder =
         protocol === 'tcp'
@@ -46,7 +46,7 @@ describe('apply', () => {
   )
 
   it('an address of nobody is refused with the cure', async () => {
-    await using rig = new Rig()
+    await using rig = new Rig({ openTransport })
     // 192.0.2.0/24 is for documentation (RFC 5737): no host has it.
     await expect(rig.service([], { address: '192.0.2.9', port: 8080 })).rejects.toThrow(
       'service web: cannot listen on tcp 192.0.2.9:8080 (EADDRNOTAVAIL): no interface of this host has the address; ' +
@@ -68,7 +68,7 @@ describe('apply', () => {
   })
 
   it('no descriptor left for a listener is refused before the system is asked', async () => {
-    await using rig = new Rig({ bounds: { descriptors: 2 } })
+    await using rig = new Rig({ openTransport, bounds: { descriptors: 2 } })
     await rig.service([], { id: 'a' })
     await rig.service([], { id: 'b' })
     await expect(rig.service([], { id: 'c' })).rejects.toThrow('the process may have 2 file descriptors')
@@ -84,13 +84,13 @@ describe('apply', () => {
     ['PROXY protocol over udp', { proxyProtocol: true, protocol: 'udp' }],
     ['attachments', { attach: { switches: [], routers: [], groups: [] } }],
   ] as const)('%s is refused', async (_, rest) => {
-    await using rig = new Rig()
+    await using rig = new Rig({ openTransport })
     await expect(rig.service([], rest)).rejects.toMatchObject({ code: 'refused' })
     expect(await observed(rig)).toEqual([])
   })
 
   it('a backend by dr, or the service itself as backend, is refused', async () => {
-    await using rig = new Rig()
+    await using rig = new Rig({ openTransport })
     const port = await freePort()
     await expect(
       rig.service([rig.destination('127.0.0.1', 1, { forwarding: 'dr' })], { port }),
@@ -101,7 +101,7 @@ describe('apply', () => {
   })
 
   it('a refused change leaves the service as it was; the others of the batch are done', async () => {
-    await using rig = new Rig()
+    await using rig = new Rig({ openTransport })
     const a = await rig.named()
     const spec = await rig.service([a.destination])
     const bad = { ...spec, destinations: [{ ...a.destination, forwarding: 'tunnel' as const }] }
@@ -117,7 +117,7 @@ describe('apply', () => {
   })
 
   it('a service takes over the address of one that goes in the same batch', async () => {
-    await using rig = new Rig()
+    await using rig = new Rig({ openTransport })
     const spec = await rig.service([])
     const outcomes = await rig.plane.apply([
       { key: 'new', before: null, after: { ...spec, id: 'new' } },
@@ -128,7 +128,7 @@ describe('apply', () => {
   })
 
   it('changes of one key in one batch happen in order', async () => {
-    await using rig = new Rig()
+    await using rig = new Rig({ openTransport })
     const spec = await rig.service([])
     const outcomes = await rig.plane.apply([
       { key: 'web', before: spec, after: null },
@@ -139,7 +139,7 @@ describe('apply', () => {
   })
 
   it('another port: the new one listens before the old one ends, and stays where it cannot', async () => {
-    await using rig = new Rig()
+    await using rig = new Rig({ openTransport })
     const a = await rig.named()
     const spec = await rig.service([a.destination])
     const moved = { ...spec, port: await freePort() }
@@ -152,7 +152,7 @@ describe('apply', () => {
   })
 
   it('observes and counts only the keys asked for', async () => {
-    await using rig = new Rig()
+    await using rig = new Rig({ openTransport })
     const a = rig.destination('127.0.0.1', 9)
     const web = await rig.service([a])
     await rig.service([], { id: 'other' })
@@ -176,7 +176,7 @@ describe('apply', () => {
   })
 
   it('knows how much passes a second: service and backends, also one that left', async () => {
-    await using rig = new Rig()
+    await using rig = new Rig({ openTransport })
     const [a, b] = [await rig.named(), await rig.named()]
     const spec = await rig.service([a.destination, b.destination])
     await Promise.all([1, 2, 3, 4].map(() => rig.reach(spec)))
@@ -200,9 +200,9 @@ describe('apply', () => {
   })
 })
 
-describe('close', () => {
+describe.each(transports)('close ($transport)', ({ openTransport }) => {
   it('lets connections finish, then ends the rest', async () => {
-    const rig = new Rig({ closeWithinMs: 60_000 })
+    const rig = new Rig({ openTransport, closeWithinMs: 60_000 })
     const a = await rig.named()
     const spec = await rig.service([a.destination])
     const client = rig.client(spec)
@@ -218,7 +218,7 @@ describe('close', () => {
   })
 
   it('resets what is open beyond the limit', async () => {
-    const rig = new Rig({ closeWithinMs: 0 })
+    const rig = new Rig({ openTransport, closeWithinMs: 0 })
     const a = await rig.named()
     const spec = await rig.service([a.destination])
     const client = rig.client(spec)
@@ -230,7 +230,7 @@ describe('close', () => {
   })
 })
 
-describe('explain', () => {
+describe.each(transports)('explain ($transport)', ({ openTransport }) => {
   const flow = (spec: VirtualService, rest: Partial<Flow> = {}): Flow => ({
     protocol: 'tcp',
     source: '127.0.0.1',
@@ -241,7 +241,7 @@ describe('explain', () => {
   })
 
   it('says which backend and why, and moves nothing', async () => {
-    await using rig = new Rig()
+    await using rig = new Rig({ openTransport })
     const a = await rig.named()
     const b = await rig.named()
     const spec = await rig.service(
@@ -263,7 +263,7 @@ describe('explain', () => {
   })
 
   it('foretells what the next client gets', async () => {
-    await using rig = new Rig()
+    await using rig = new Rig({ openTransport })
     const destinations = [
       (await rig.named()).destination,
       (await rig.named()).destination,
@@ -283,7 +283,7 @@ describe('explain', () => {
   })
 
   it('knows affinity, the wildcard, limits and nobody', async () => {
-    await using rig = new Rig()
+    await using rig = new Rig({ openTransport })
     const a = await rig.named()
     const spec = await rig.service([{ ...a.destination, maxConnections: 1 }], {
       address: '0.0.0.0',

@@ -2,7 +2,6 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { openFileLimit } from '../../kernel/limits.ts'
 import { defaultTimeouts } from '../../model/daemon.ts'
 import type { ServiceId } from '../../model/names.ts'
-import { portable } from '../../proxy/portable/transport.ts'
 import type { Transport } from '../../proxy/transport.ts'
 import { Wheel } from '../../proxy/wheel.ts'
 import type { Change, Explanation, Flow, Outcome, Plane, ServiceCounters, VirtualService } from '../plane.ts'
@@ -14,6 +13,7 @@ import { explain } from './explain.ts'
 import { descriptorsRefused, listenRefused, refused, unsupported } from './refusals.ts'
 import type { Service } from './service.ts'
 import { Session, TcpService } from './tcpService.ts'
+import { openTransport } from './transport.ts'
 import { UdpService } from './udpService.ts'
 
 export interface UserspaceOptions {
@@ -22,7 +22,8 @@ export interface UserspaceOptions {
   /** How long open connections may go on after `close`. */
   readonly closeWithinMs?: number
   readonly log?: PlaneLog
-  readonly transport?: Transport
+  /** io_uring where it can be had, else node:net, unless given. */
+  readonly openTransport?: () => Transport | Promise<Transport>
   /** Milliseconds of a clock that never goes back, with fractions. */
   readonly clock?: () => number
   /** Uniform in [0, 1). */
@@ -50,15 +51,17 @@ export class UserspacePlane implements Plane {
   readonly #services = new Map<ServiceId, Service>()
   readonly #context: Context
   readonly #closeWithinMs: number
+  readonly #openTransport: () => Transport | Promise<Transport>
+  #transport: Promise<Transport> | null = null
   #turn: Promise<unknown> = Promise.resolve()
   #closed = false
 
   constructor(options: UserspaceOptions = {}) {
     const clock = options.clock ?? (() => performance.now())
     const bounds = { ...defaultBounds(), ...options.bounds }
+    this.#openTransport = options.openTransport ?? openTransport
     this.#closeWithinMs = options.closeWithinMs ?? 10_000
     this.#context = {
-      transport: options.transport ?? portable,
       wheel: new Wheel({ clock, tickMs }),
       estimator: new Estimator(clock),
       clock,
@@ -72,8 +75,9 @@ export class UserspacePlane implements Plane {
     }
   }
 
-  open(): Promise<void> {
-    return Promise.resolve()
+  /** Callable again; the first change does it otherwise. */
+  async open(): Promise<void> {
+    await this.#open()
   }
 
   // oxlint-disable-next-line require-await -- an async generator by the seam; what it yields is in memory
@@ -123,6 +127,8 @@ export class UserspacePlane implements Plane {
     for (const entry of wheel.entries()) if (entry instanceof Session) entry.end()
     wheel.stop()
     estimator.stop()
+    const transport = await this.#transport
+    transport?.end()
   }
 
   /** What the plane's timers do: ends what has been idle for too long, moves rates on. For who injected a clock. */
@@ -131,12 +137,17 @@ export class UserspacePlane implements Plane {
     this.#context.estimator.tick()
   }
 
+  #open(): Promise<Transport> {
+    return (this.#transport ??= Promise.resolve(this.#openTransport()))
+  }
+
   async #applyAll(changes: readonly Change<VirtualService, ServiceId>[]): Promise<readonly Outcome[]> {
+    const transport = await this.#open()
     const outcomes = changes.map((): Outcome => ({ ok: true }))
     const distinct = new Set(changes.map((change) => change.key)).size === changes.length
     const run = async ({ key, after }: Change<VirtualService, ServiceId>, index: number): Promise<void> => {
       if (after === null) this.#remove(key)
-      else outcomes[index] = await this.#put(key, after)
+      else outcomes[index] = await this.#put(key, after, transport)
     }
     if (!distinct) {
       for (const [index, change] of changes.entries()) await run(change, index)
@@ -148,7 +159,7 @@ export class UserspacePlane implements Plane {
     return outcomes
   }
 
-  async #put(key: ServiceId, after: VirtualService): Promise<Outcome> {
+  async #put(key: ServiceId, after: VirtualService, transport: Transport): Promise<Outcome> {
     if (this.#closed) return { ok: false, error: refused(`service ${key}: the userspace plane is closing`) }
     const error = unsupported(after)
     if (error !== null) return { ok: false, error }
@@ -160,7 +171,9 @@ export class UserspacePlane implements Plane {
     const { descriptors } = this.#context
     if (!descriptors.take(1)) return { ok: false, error: descriptorsRefused(after, descriptors.limit) }
     const service =
-      after.protocol === 'tcp' ? new TcpService(after, this.#context) : new UdpService(after, this.#context)
+      after.protocol === 'tcp'
+        ? new TcpService(after, this.#context, transport)
+        : new UdpService(after, this.#context, transport)
     try {
       await service.open()
     } catch (error) {

@@ -1,8 +1,20 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net'
+import { ringMissing } from '../../kernel/uring/probe.ts'
+import { portable } from '../../proxy/portable/transport.ts'
+import { openRingTransport } from '../../proxy/ring/transport.ts'
 import type { Change, Destination, ServiceCounters, VirtualService } from '../plane.ts'
 import { openUserspace, type UserspaceOptions, type UserspacePlane } from './plane.ts'
+
+const noRing = await ringMissing()
+if (noRing !== null) console.warn(`skipped: the userspace plane on the ring, as ${noRing}`)
+
+/** Those that can be had here, for tests that run over each. */
+export const transports = [
+  { transport: 'portable', openTransport: () => portable },
+  ...(noRing === null ? [{ transport: 'ring', openTransport: openRingTransport }] : []),
+] as const
 
 /** What the tests of this plane share: real servers and clients on loopback, and a plane that ends with the test. */
 export class Rig implements AsyncDisposable {

@@ -3,7 +3,7 @@ import type { Socket } from 'node:net'
 import { describe, expect, it } from 'vitest'
 import { schedulerNames } from '../../model/names.ts'
 import type { Destination, VirtualService } from '../plane.ts'
-import { Rig, until } from './rig.ts'
+import { Rig, transports, until } from './rig.ts'
 
 async function three(rig: Rig, weights = [100, 100, 100]): Promise<Destination[]> {
   const destinations = []
@@ -23,16 +23,16 @@ async function hold(
   return { client, backend: String(id) }
 }
 
+/** Half-closed connections count too. */
+const open = ({ active, inactive }: { active: number; inactive: number }): number => active + inactive
+
 async function idle(rig: Rig): Promise<void> {
-  await until(async () => {
-    const { active, inactive } = await rig.counters()
-    return active + inactive === 0
-  })
+  await until(async () => open(await rig.counters()) === 0)
 }
 
-describe('schedulers on the userspace plane', () => {
+describe.each(transports)('schedulers on the userspace plane ($transport)', ({ openTransport }) => {
   it.each(schedulerNames)('%s serves, and gives nothing to weight 0', async (scheduler) => {
-    await using rig = new Rig()
+    await using rig = new Rig({ openTransport })
     const [a, b, c] = (await three(rig, [1, 0, 1])) as [Destination, Destination, Destination]
     const spec = await rig.service([a, b, c], { scheduler })
     for (let i = 0; i < 6; i++) {
@@ -44,7 +44,7 @@ describe('schedulers on the userspace plane', () => {
   })
 
   it('wrr counts by weight in each period', async () => {
-    await using rig = new Rig()
+    await using rig = new Rig({ openTransport })
     const [a, b, c] = (await three(rig, [4, 3, 2])) as [Destination, Destination, Destination]
     const spec = await rig.service([a, b, c], { scheduler: 'wrr' })
     const reached = []
@@ -53,7 +53,7 @@ describe('schedulers on the userspace plane', () => {
   })
 
   it('lc sees open connections', async () => {
-    await using rig = new Rig()
+    await using rig = new Rig({ openTransport })
     const destinations = await three(rig)
     const spec = await rig.service(destinations, { scheduler: 'lc' })
     const held = []
@@ -66,7 +66,7 @@ describe('schedulers on the userspace plane', () => {
   })
 
   it('scheduler, flags and destinations change without closing the listener', async () => {
-    await using rig = new Rig()
+    await using rig = new Rig({ openTransport })
     const [a, b, c] = (await three(rig)) as [Destination, Destination, Destination]
     const spec = await rig.service([a, b], { scheduler: 'rr' })
     const { client } = await hold(rig, spec)
@@ -80,9 +80,9 @@ describe('schedulers on the userspace plane', () => {
   })
 })
 
-describe('limits', () => {
+describe.each(transports)('limits ($transport)', ({ openTransport }) => {
   it('max_connections skips a full backend until one ends; all full: reset', async () => {
-    await using rig = new Rig()
+    await using rig = new Rig({ openTransport })
     const destinations = (await three(rig))
       .slice(0, 2)
       .map((destination) => ({ ...destination, maxConnections: 1 }))
@@ -92,12 +92,12 @@ describe('limits', () => {
     expect(new Set([first.backend, second.backend]).size).toBe(2)
     expect(await rig.reach(spec)).toBe('ECONNRESET')
     second.client.destroy()
-    await until(async () => (await rig.counters()).active === 1)
+    await until(async () => open(await rig.counters()) === 1)
     expect((await hold(rig, spec)).backend).toBe(second.backend)
   })
 
   it('above the upper threshold it is skipped until below the lower one', async () => {
-    await using rig = new Rig()
+    await using rig = new Rig({ openTransport })
     const [a, b] = (await three(rig)) as [Destination, Destination]
     // fo always prefers the heavier one.
     const spec = await rig.service([{ ...a, weight: 200, upperThreshold: 3, lowerThreshold: 2 }, b], {
@@ -106,19 +106,22 @@ describe('limits', () => {
     const held = []
     for (let i = 0; i < 4; i++) held.push(await hold(rig, spec))
     expect(held.map(({ backend }) => backend)).toEqual([a.id, a.id, a.id, b.id])
-    const activeOfA = async (): Promise<number> => (await rig.counters()).destinations.get(a.id)?.active ?? -1
+    const openToA = async (): Promise<number> => {
+      const counters = (await rig.counters()).destinations.get(a.id)
+      return counters === undefined ? -1 : open(counters)
+    }
     held[0]?.client.destroy()
-    await until(async () => (await activeOfA()) === 2)
+    await until(async () => (await openToA()) === 2)
     expect((await hold(rig, spec)).backend).toBe(b.id)
     held[1]?.client.destroy()
-    await until(async () => (await activeOfA()) === 1)
+    await until(async () => (await openToA()) === 1)
     expect((await hold(rig, spec)).backend).toBe(a.id)
   })
 })
 
-describe('source affinity', () => {
+describe.each(transports)('source affinity ($transport)', ({ openTransport }) => {
   it('keeps a client where it was, by network, and lets others take turns', async () => {
-    await using rig = new Rig()
+    await using rig = new Rig({ openTransport })
     const destinations = await three(rig)
     const spec = await rig.service(destinations, { persistence: { timeout: 300, prefix: 24 } })
     const reach = async (from: string): Promise<string> => (await hold(rig, spec, from)).backend
@@ -133,7 +136,7 @@ describe('source affinity', () => {
   })
 
   it('lasts while a connection does, then the time-out', async () => {
-    await using rig = new Rig()
+    await using rig = new Rig({ openTransport })
     const destinations = await three(rig)
     const spec = await rig.service(destinations, { persistence: { timeout: 60, prefix: 32 } })
     const held = await hold(rig, spec)
@@ -149,7 +152,7 @@ describe('source affinity', () => {
   })
 
   it('yields to weight 0, to removal and to a refusing backend', async () => {
-    await using rig = new Rig()
+    await using rig = new Rig({ openTransport })
     const backend = await rig.named()
     const [a, b] = [backend.destination, (await rig.named()).destination]
     const spec = await rig.service([a, b], { persistence: { timeout: 60, prefix: 32 } })
@@ -167,7 +170,7 @@ describe('source affinity', () => {
   })
 
   it('remembers no more clients than it has places for', async () => {
-    await using rig = new Rig({ bounds: { templates: 2 } })
+    await using rig = new Rig({ openTransport, bounds: { templates: 2 } })
     const [a, b] = (await three(rig)) as [Destination, Destination]
     const spec = await rig.service([a, b], { persistence: { timeout: 60, prefix: 32 } })
     const reach = async (from: string): Promise<string> => (await hold(rig, spec, from)).backend

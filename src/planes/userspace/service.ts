@@ -1,5 +1,5 @@
 import { flagBit, type SchedulerName } from '../../model/names.ts'
-import type { Ends } from '../../proxy/transport.ts'
+import type { Ends, Transport } from '../../proxy/transport.ts'
 import { schedulers } from '../../schedulers/catalogue.ts'
 import type { Scheduler } from '../../schedulers/scheduler.ts'
 import type { DestinationCounters, ServiceCounters, VirtualService } from '../plane.ts'
@@ -28,6 +28,7 @@ export interface Choice {
  */
 export abstract class Service {
   readonly context: Context
+  readonly transport: Transport
   #spec: VirtualService
   #roster: Roster | null = null
   #scheduler: Scheduler | null = null
@@ -35,9 +36,10 @@ export abstract class Service {
   /** The next turn, where it was asked for before its client came. */
   #drawn: Member | null = null
 
-  constructor(spec: VirtualService, context: Context) {
+  constructor(spec: VirtualService, context: Context, transport: Transport) {
     this.#spec = spec
     this.context = context
+    this.transport = transport
   }
 
   get spec(): VirtualService {

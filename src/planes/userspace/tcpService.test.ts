@@ -2,13 +2,13 @@ import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import type { Socket } from 'node:net'
 import { describe, expect, it } from 'vitest'
-import { ended, freePort, Rig, until } from './rig.ts'
+import { ended, freePort, Rig, transports, until } from './rig.ts'
 
 const zero = { connections: 0, active: 0, inactive: 0, errors: 0 }
 
-describe('TCP through the userspace plane', () => {
+describe.each(transports)('TCP through the userspace plane ($transport)', ({ openTransport }) => {
   it('takes turns by rr and counts', async () => {
-    await using rig = new Rig()
+    await using rig = new Rig({ openTransport })
     const a = await rig.named()
     const b = await rig.named()
     const spec = await rig.service([a.destination, b.destination])
@@ -30,14 +30,14 @@ describe('TCP through the userspace plane', () => {
     { name: 'the IPv4 wildcard', address: '0.0.0.0', family: 4 as const },
     { name: 'the IPv6 wildcard', address: '::', family: 6 as const },
   ])('listens on $name', async ({ address, family }) => {
-    await using rig = new Rig()
+    await using rig = new Rig({ openTransport })
     const a = await rig.named(family === 6 ? '::1' : '127.0.0.1')
     const spec = await rig.service([a.destination], { address, family })
     expect(await rig.reach({ ...spec, address: family === 6 ? '::1' : '127.0.0.9' })).toBe(a.destination.id)
   })
 
   it('retries a refused backend before the client sees an error, and loses no byte', async () => {
-    await using rig = new Rig()
+    await using rig = new Rig({ openTransport })
     const dead = rig.destination('127.0.0.1', await freePort())
     const dead2 = rig.destination('127.0.0.1', await freePort())
     const echo = await rig.server((socket) => socket.pipe(socket))
@@ -57,7 +57,7 @@ describe('TCP through the userspace plane', () => {
   })
 
   it('gives up a backend that does not answer in time', async () => {
-    await using rig = new Rig()
+    await using rig = new Rig({ openTransport })
     const silent = await rig.silent()
     const good = await rig.named()
     const spec = await rig.service([silent, good.destination])
@@ -69,7 +69,7 @@ describe('TCP through the userspace plane', () => {
   })
 
   it('resets the client where nobody is left', async () => {
-    await using rig = new Rig()
+    await using rig = new Rig({ openTransport })
     const spec = await rig.service([rig.destination('127.0.0.1', await freePort())])
     expect(await ended(rig.client(spec))).toBe('ECONNRESET')
     const none = await rig.service([], { id: 'none' })
@@ -78,7 +78,7 @@ describe('TCP through the userspace plane', () => {
   })
 
   it.each(['client', 'backend'])('half-close: the %s ends first and still hears the other', async (first) => {
-    await using rig = new Rig()
+    await using rig = new Rig({ openTransport })
     let backend: Socket | undefined
     const server = await rig.server((socket) => (backend = socket))
     const spec = await rig.service([server.destination])
@@ -99,7 +99,7 @@ describe('TCP through the userspace plane', () => {
   it.each(['to the backend', 'to the client'])(
     'carries 32 MiB %s unchanged, at the pace of a slow reader',
     async (way) => {
-      await using rig = new Rig()
+      await using rig = new Rig({ openTransport })
       let backend: Socket | undefined
       const server = await rig.server((socket) => (backend = socket.pause()))
       const spec = await rig.service([server.destination])
@@ -137,7 +137,7 @@ describe('TCP through the userspace plane', () => {
   )
 
   it('a backend that dies mid-transfer ends its own connection only, by RST', async () => {
-    await using rig = new Rig()
+    await using rig = new Rig({ openTransport })
     const a = await rig.named()
     const b = await rig.named()
     const spec = await rig.service([a.destination, b.destination])
@@ -160,7 +160,7 @@ describe('TCP through the userspace plane', () => {
   })
 
   it('a client that resets resets its backend', async () => {
-    await using rig = new Rig()
+    await using rig = new Rig({ openTransport })
     let code = ''
     const a = await rig.server((socket) => {
       socket.on('error', (error: NodeJS.ErrnoException) => (code = error.code ?? ''))
@@ -176,7 +176,7 @@ describe('TCP through the userspace plane', () => {
   })
 
   it('ends idle connections by tcp, half-closed ones by tcpfin, and busy ones not', async () => {
-    await using rig = new Rig({ timeouts: { tcp: 900, tcpfin: 120, udp: 300 } })
+    await using rig = new Rig({ openTransport, timeouts: { tcp: 900, tcpfin: 120, udp: 300 } })
     const a = await rig.named()
     const spec = await rig.service([a.destination])
     const quiet = rig.client(spec)
@@ -203,7 +203,7 @@ describe('TCP through the userspace plane', () => {
   })
 
   it('weight 0 drains: what is open goes on, nothing new comes', async () => {
-    await using rig = new Rig()
+    await using rig = new Rig({ openTransport })
     const a = await rig.named()
     const b = await rig.named()
     const spec = await rig.service([a.destination, b.destination])
@@ -221,7 +221,7 @@ describe('TCP through the userspace plane', () => {
   })
 
   it('a removed backend, then the removed service, leave open connections alone', async () => {
-    await using rig = new Rig({ closeWithinMs: 0 })
+    await using rig = new Rig({ openTransport, closeWithinMs: 0 })
     const a = await rig.named()
     const spec = await rig.service([a.destination])
     const open = rig.client(spec)
@@ -241,6 +241,7 @@ describe('TCP through the userspace plane', () => {
   it('refuses beyond its descriptors and counts it', async () => {
     const complaints: string[] = []
     await using rig = new Rig({
+      openTransport,
       bounds: { descriptors: 1 + 2 * 3 },
       log: { warn: (_, text) => complaints.push(text) },
     })
@@ -258,7 +259,7 @@ describe('TCP through the userspace plane', () => {
   })
 
   it('1000 connections that come and go leave nothing', async () => {
-    await using rig = new Rig()
+    await using rig = new Rig({ openTransport })
     const a = await rig.named()
     const b = await rig.named()
     const spec = await rig.service([a.destination, b.destination], { scheduler: 'lc' })
@@ -282,7 +283,7 @@ describe('TCP through the userspace plane', () => {
   }, 20_000)
 
   it('says who the client is by PROXY protocol v2, before its first byte', async () => {
-    await using rig = new Rig()
+    await using rig = new Rig({ openTransport })
     const heard: Buffer[] = []
     const a = await rig.server((socket) => {
       socket.on('data', (chunk: Buffer) => heard.push(chunk))

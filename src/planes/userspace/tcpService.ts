@@ -14,7 +14,7 @@ export class TcpService extends Service implements TcpAcceptor {
 
   async open(): Promise<void> {
     const { address, port } = this.spec
-    this.#listener = await this.context.transport.listenTcp(address, Number(port), this)
+    this.#listener = await this.transport.listenTcp(address, Number(port), this)
   }
 
   close(): void {

@@ -17,7 +17,7 @@ export class UdpService extends Service implements UdpReceiver {
 
   async open(): Promise<void> {
     const { address, port } = this.spec
-    this.#port = await this.context.transport.bindUdp(address, Number(port), this)
+    this.#port = await this.transport.bindUdp(address, Number(port), this)
   }
 
   close(): void {
@@ -130,7 +130,7 @@ class Flow extends Timed implements UdpHandler {
     tried: readonly Member[],
   ) {
     super()
-    const { transport, wheel, clock } = service.context
+    const { wheel, clock } = service.context
     this.#service = service
     this.#key = key
     this.member = member
@@ -138,7 +138,7 @@ class Flow extends Timed implements UdpHandler {
     this.#address = address
     this.#port = port
     this.#tried = tried
-    this.#peer = transport.connectUdp(member.destination.address, member.destination.port, this)
+    this.#peer = service.transport.connectUdp(member.destination.address, member.destination.port, this)
     member.tally.connections++
     template?.opened()
     service.roster.opened(member)

@@ -1,6 +1,6 @@
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { canonicalAddress } from '../../model/address.ts'
-import type { Connection, StreamEvents, StreamListener, StreamTransport } from '../stream.ts'
+import type { Connection, Endpoint, StreamEvents, StreamListener, StreamTransport } from '../stream.ts'
 
 export interface PortableStreamsOptions {
   /** Connections at most. */
@@ -14,6 +14,7 @@ export interface PortableStreamsOptions {
 const backlog = 4096
 /** For errors that node:net gives without a number (errno-base.h: EIO). */
 const inputOutputError = -5
+const ENOBUFS = 105
 
 /**
  * What all connections of this thread are read into: libuv reads and hands over in one go, so none needs a buffer of its own
@@ -48,8 +49,9 @@ export class PortableStreams implements StreamTransport {
   listen(address: string, port: number, events: StreamEvents): Promise<StreamListener> {
     const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
       const connection = this.#take(socket, events, 'accepted')
-      if (connection === null) socket.resetAndDestroy()
-      else events.accepted(connection.number)
+      if (connection !== null) return events.accepted(connection.number)
+      socket.resetAndDestroy()
+      events.refused?.(-ENOBUFS)
     })
     return new Promise((resolve, reject) => {
       server.once('error', reject)
@@ -57,7 +59,7 @@ export class PortableStreams implements StreamTransport {
       server.listen({ host: address, port, backlog, ipv6Only, exclusive: true }, () => {
         server.off('error', reject)
         // accept(2) failed (EMFILE): the client waits or goes, those that are open go on.
-        server.on('error', () => undefined)
+        server.on('error', (error) => events.refused?.(errnoOf(error)))
         this.#servers.add(server)
         const bound = server.address()
         resolve({
@@ -112,14 +114,14 @@ export class PortableStreams implements StreamTransport {
     else socket.resetAndDestroy()
   }
 
-  peerOf(connection: Connection): { readonly address: string; readonly port: number } {
+  peerOf(connection: Connection): Endpoint {
     const socket = this.#connections[connection]?.socket
-    const address = socket?.remoteAddress
-    if (address === undefined) return { address: '', port: 0 }
-    return {
-      address: address.startsWith('::ffff:') ? canonicalAddress(address) : address,
-      port: socket?.remotePort ?? 0,
-    }
+    return endpointOf(socket?.remoteAddress, socket?.remotePort)
+  }
+
+  localOf(connection: Connection): Endpoint {
+    const socket = this.#connections[connection]?.socket
+    return endpointOf(socket?.localAddress, socket?.localPort)
   }
 
   now(): number {
@@ -259,6 +261,11 @@ class PortableConnection {
     if (this.#last === null || this.#last === 0) this.#last = result
     this.#answer()
   }
+}
+
+function endpointOf(address: string | undefined, port = 0): Endpoint {
+  if (address === undefined) return { address: '', port: 0 }
+  return { address: address.startsWith('::ffff:') ? canonicalAddress(address) : address, port }
 }
 
 function errnoOf(error: NodeJS.ErrnoException): number {

@@ -1,4 +1,4 @@
-import type { StreamEvents, StreamListener } from '../stream.ts'
+import type { StreamEvents } from '../stream.ts'
 import type { Operations } from './operations.ts'
 
 const EINTR = 4
@@ -36,12 +36,13 @@ export class Listeners {
     this.#take = take
   }
 
-  add(descriptor: number, port: number, events: StreamEvents, isOwn: boolean): StreamListener {
+  /** @returns the number by which it is closed */
+  add(descriptor: number, events: StreamEvents, isOwn: boolean): number {
     this.#last += 1
     const id = this.#last
     this.#listening.set(id, { descriptor, events, isOwn, retryAt: 0 })
     this.#operations.accept(id, descriptor)
-    return { port, close: () => this.#close(id) }
+    return id
   }
 
   accepted(id: number, result: number, now: number): void {
@@ -54,6 +55,7 @@ export class Listeners {
     else {
       listening.retryAt = now + backOff
       this.retryAt = Math.min(this.retryAt, listening.retryAt)
+      listening.events.refused?.(result)
     }
     if (result >= 0) this.#take(result, listening.events)
   }
@@ -72,10 +74,10 @@ export class Listeners {
   }
 
   end(): void {
-    for (const id of this.#listening.keys()) this.#close(id)
+    for (const id of this.#listening.keys()) this.close(id)
   }
 
-  #close(id: number): void {
+  close(id: number): void {
     const listening = this.#listening.get(id)
     if (listening === undefined) return
     this.#listening.delete(id)

@@ -10,7 +10,6 @@ import { kind } from './tag.ts'
 /** fcntl.h */
 const SPLICE_F_MOVE = 1
 const SPLICE_F_NONBLOCK = 2
-const SPLICE_F_MORE = 4
 const EAGAIN = 11
 const ECANCELED = 125
 /** What one turn moves at most of one relay, so that others come to their turn. */
@@ -111,14 +110,15 @@ export class Relays {
     const pipe = this.#pipe[from] as number
     const reading = this.#pipes.readingEnd(pipe)
     const writing = this.#pipes.writingEnd(pipe)
-    const least = (this.#moved[from] as number) + bytesPerTurn
+    const before = this.#moved[from] as number
+    const least = before + bytesPerTurn
     for (;;) {
       const left = this.#left[from] as number
       const room = this.#pipes.bytes - (this.#piped[from] as number)
       let taken = -EAGAIN
       if (left > 0 && room > 0) {
-        taken = this.#splice(source, writing, Math.min(left, room), 0)
-        if (taken < 0 && taken !== -EAGAIN) return this.#finish(from, taken)
+        taken = this.#splice(source, writing, Math.min(left, room))
+        if (taken < 0 && taken !== -EAGAIN) return this.#finish(from, taken, before)
         if (taken === 0) this.#left[from] = 0
         if (taken > 0) {
           this.#left[from] = left - taken
@@ -129,28 +129,34 @@ export class Relays {
       let given = -EAGAIN
       const piped = this.#piped[from] as number
       if (piped > 0) {
-        given = this.#splice(
-          reading,
-          destination,
-          piped,
-          (this.#left[from] as number) > 0 ? SPLICE_F_MORE : 0,
-        )
-        if (given < 0 && given !== -EAGAIN) return this.#finish(from, given)
+        given = this.#splice(reading, destination, piped)
+        if (given < 0 && given !== -EAGAIN) return this.#finish(from, given, before)
         if (given > 0) {
           this.#piped[from] = piped - given
           this.#moved[from] = (this.#moved[from] as number) + given
         }
       }
       if (this.#left[from] === 0 && this.#piped[from] === 0)
-        return this.#finish(from, this.#moved[from] as number)
+        return this.#finish(from, this.#moved[from] as number, before)
       const isBlocked = taken === -EAGAIN && given === -EAGAIN
       if (!isBlocked && (this.#moved[from] as number) < least) continue
-      if ((this.#piped[from] as number) > 0) return this.#poll(from, destination, pollEvent.out)
       const empty = (this.#empty[from] as number) + (isBlocked ? 1 : 0)
-      if (empty > emptyReads) return this.#finish(from, -EAGAIN)
-      this.#empty[from] = empty
-      return this.#poll(from, source, pollEvent.in)
+      if ((this.#piped[from] as number) > 0) this.#poll(from, destination, pollEvent.out)
+      else if (empty > emptyReads) return this.#finish(from, -EAGAIN, before)
+      else {
+        this.#empty[from] = empty
+        // A source that rests needs no pipe.
+        this.#pipes.give(pipe, true)
+        this.#pipe[from] = none
+        this.#poll(from, source, pollEvent.in)
+      }
+      return this.#tell(from, before)
     }
+  }
+
+  #tell(from: Connection, before: number): void {
+    const bytes = (this.#moved[from] as number) - before
+    if (bytes > 0) this.#connections.eventsOf(from)?.relaying?.(from, bytes)
   }
 
   #poll(from: Connection, descriptor: number, event: number): void {
@@ -158,13 +164,18 @@ export class Relays {
     this.#operations.poll(from, kind.relay, descriptor, event)
   }
 
-  #splice(from: number, to: number, bytes: number, flags: number): number {
-    return this.#calls.splice(from, to, bytes, SPLICE_F_MOVE | SPLICE_F_NONBLOCK | flags)
+  /** Without SPLICE_F_MORE: the kernel would keep the end of a message for 200 ms, as more may come. */
+  #splice(from: number, to: number, bytes: number): number {
+    return this.#calls.splice(from, to, bytes, SPLICE_F_MOVE | SPLICE_F_NONBLOCK)
   }
 
-  #finish(from: Connection, result: number): void {
+  /** @param before what had moved when this turn began */
+  #finish(from: Connection, result: number, before = this.#moved[from] as number): void {
     this.#forget(from)
-    this.#connections.eventsOf(from)?.relayed?.(from, result)
+    const { slots } = this.#connections
+    const generation = slots.generationOf(from)
+    this.#tell(from, before)
+    if (slots.generationOf(from) === generation) this.#connections.eventsOf(from)?.relayed?.(from, result)
   }
 
   #forget(from: Connection): void {

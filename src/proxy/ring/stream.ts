@@ -1,7 +1,14 @@
 import { loadCalls, type Calls } from '../../kernel/uring/calls.ts'
 import { Ring, type Completions } from '../../kernel/uring/ring.ts'
-import { dropOnClose, listenOn, openSocket, peerOf, socketAddressOf } from '../../kernel/uring/sockets.ts'
-import type { Connection, StreamEvents, StreamListener, StreamTransport } from '../stream.ts'
+import {
+  dropOnClose,
+  listenOn,
+  localOf,
+  openSocket,
+  peerOf,
+  socketAddressOf,
+} from '../../kernel/uring/sockets.ts'
+import type { Connection, Endpoint, StreamEvents, StreamListener, StreamTransport } from '../stream.ts'
 import { Arena } from './arena.ts'
 import { Connections, state } from './connections.ts'
 import { Listeners } from './listeners.ts'
@@ -17,8 +24,12 @@ export interface RingStreamOptions {
   readonly slotBytes: number
   /** The descriptor of a `Wake`: what is written there ends a wait. */
   readonly wake?: number
+  /** Something was asked for outside of `turn`, and waits for the next one. */
+  readonly asked?: () => void
+  readonly ended?: () => void
 }
 
+const ENOBUFS = 105
 /** Submissions of one turn; more are submitted at once. */
 const entries = 1024
 /** So many addresses are kept in the kernel's form. */
@@ -43,14 +54,17 @@ export class RingStream implements StreamTransport {
   readonly #completions: Completions
   readonly #shift: number
   readonly #wakeDescriptor: number | undefined
+  readonly #asked: (() => void) | undefined
+  readonly #ended: (() => void) | undefined
   readonly #socketAddresses = new Map<string, Uint8Array>()
   #now = performance.now()
   #wakeAt = Infinity
   #wake: (() => void) | null = null
   #isWoken = false
+  #isTurning = false
   #isEnded = false
 
-  private constructor(calls: Calls, ring: Ring, { slots, slotBytes, wake }: RingStreamOptions) {
+  private constructor(calls: Calls, ring: Ring, { slots, slotBytes, wake, asked, ended }: RingStreamOptions) {
     this.#calls = calls
     this.#ring = ring
     this.#memory = new Arena(calls, slots, slotBytes)
@@ -66,6 +80,8 @@ export class RingStream implements StreamTransport {
       completed: (low, high, result, flags) => this.#completed(low, high, result, flags),
     }
     this.#wakeDescriptor = wake
+    this.#asked = asked
+    this.#ended = ended
     if (wake !== undefined) this.#operations.readWake(wake)
   }
 
@@ -90,21 +106,27 @@ export class RingStream implements StreamTransport {
     return this.#connections.slots.free
   }
 
+  /** When a timer is due, in milliseconds of `performance.now()`; Infinity: never. */
+  get dueAt(): number {
+    return Math.min(this.#wakeAt, this.#listeners.retryAt)
+  }
+
   slotOf(connection: Connection): number {
     return connection << this.#shift
   }
 
   async listen(address: string, port: number, events: StreamEvents): Promise<StreamListener> {
     const socket = await listenOn(address, port)
-    return this.#listeners.add(socket.descriptor, socket.port, events, true)
+    return this.#listen(socket, events, true)
   }
 
   /** Takes clients of a socket that other threads may take clients of too; it is not closed with the listener. */
   listenShared(socket: { descriptor: number; port: number }, events: StreamEvents): StreamListener {
-    return this.#listeners.add(socket.descriptor, socket.port, events, false)
+    return this.#listen(socket, events, false)
   }
 
   connect(address: string, port: number, events: StreamEvents): Connection {
+    this.#ask()
     const socketAddress = this.#socketAddress(address)
     const connection = this.#connections.slots.take()
     if (connection < 0) return -1
@@ -121,10 +143,12 @@ export class RingStream implements StreamTransport {
   }
 
   receive(connection: Connection, at: number, bytes: number): void {
+    this.#ask()
     this.#transfers.receive(connection, at, bytes)
   }
 
   send(connection: Connection, at: number, bytes: number, more: boolean): void {
+    this.#ask()
     this.#transfers.send(connection, at, bytes, more)
   }
 
@@ -135,6 +159,7 @@ export class RingStream implements StreamTransport {
   close(connection: Connection): void {
     const connections = this.#connections
     if (!connections.slots.isOpen(connection)) return
+    this.#ask()
     this.#relays.closed(connection)
     const descriptor = connections.descriptorOf(connection)
     if (descriptor >= 0) {
@@ -150,37 +175,61 @@ export class RingStream implements StreamTransport {
     this.close(connection)
   }
 
-  peerOf(connection: Connection): { readonly address: string; readonly port: number } {
+  peerOf(connection: Connection): Endpoint {
     return peerOf(this.#calls, this.#connections.descriptorOf(connection))
   }
 
+  localOf(connection: Connection): Endpoint {
+    return localOf(this.#calls, this.#connections.descriptorOf(connection))
+  }
+
   relay(from: Connection, to: Connection, bytes: number): void {
+    this.#ask()
     this.#relays.start(from, to, bytes)
   }
 
   now(): number {
-    return this.#now
+    return this.#isTurning ? this.#now : performance.now()
   }
 
   wakeAfter(milliseconds: number, wake: () => void): void {
-    this.#wakeAt = this.#now + milliseconds
+    this.#ask()
+    this.#wakeAt = this.now() + milliseconds
     this.#wake = wake
   }
 
-  /** Waits until something completed, a timer is due or so many milliseconds have passed, and tells of it. */
-  turn(longest: number): void {
-    if (this.#isEnded) return
-    const next = Math.min(this.#wakeAt, this.#listeners.retryAt)
+  /** Tells an eventfd(2) that there is something for a turn, while `isTold`. */
+  tell(eventfd: number): void {
+    this.#ring.tell(eventfd)
+  }
+
+  set isTold(isTold: boolean) {
+    this.#ring.isTold = isTold
+  }
+
+  /**
+   * Waits until something completed, a timer is due or so many milliseconds have passed, and tells of it.
+   *
+   * @returns whether there was something
+   */
+  turn(longest: number): boolean {
+    if (this.#isEnded) return false
+    const next = this.dueAt
     const wait = next === Infinity ? longest : Math.min(longest, Math.max(0, next - performance.now()))
+    this.#isTurning = true
     this.#ring.submit(wait)
     this.#now = performance.now()
-    this.#ring.dispatch(this.#completions)
+    let isAny = this.#ring.dispatch(this.#completions)
     this.#listeners.retry(this.#now)
-    if (this.#now < this.#wakeAt) return
-    const wake = this.#wake
-    this.#wakeAt = Infinity
-    this.#wake = null
-    wake?.()
+    if (this.#now >= this.#wakeAt) {
+      const wake = this.#wake
+      this.#wakeAt = Infinity
+      this.#wake = null
+      wake?.()
+      isAny = true
+    }
+    this.#isTurning = false
+    return isAny
   }
 
   /** Whether somebody wrote to the `Wake` since this was last asked. */
@@ -207,6 +256,27 @@ export class RingStream implements StreamTransport {
     this.#relays.end()
     this.#ring.close()
     this.#memory.end()
+    this.#ended?.()
+  }
+
+  #listen(
+    { descriptor, port }: { descriptor: number; port: number },
+    events: StreamEvents,
+    isOwn: boolean,
+  ): StreamListener {
+    this.#ask()
+    const id = this.#listeners.add(descriptor, events, isOwn)
+    const close = (): void => {
+      this.#ask()
+      this.#listeners.close(id)
+      // At once, so that the address is free.
+      this.#ring.submit(0)
+    }
+    return { port, close }
+  }
+
+  #ask(): void {
+    if (!this.#isTurning) this.#asked?.()
   }
 
   #completed(low: number, high: number, result: number, flags: number): void {
@@ -241,7 +311,8 @@ export class RingStream implements StreamTransport {
     const connection = this.#connections.slots.take()
     if (connection < 0) {
       dropOnClose(this.#calls, descriptor)
-      return this.#operations.close(descriptor)
+      this.#operations.close(descriptor)
+      return events.refused?.(-ENOBUFS)
     }
     this.#connections.open(connection, descriptor, events)
     events.accepted(connection)
