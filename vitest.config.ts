@@ -4,6 +4,7 @@ import { defineConfig } from 'vitest/config'
 const inOtherKernel = [
   'lab/uml/*.test.ts',
   'test/conformance/*.uml.test.ts',
+  'test/shows/*.uml.test.ts',
   'test/e2e/ipvs*.test.ts',
   'test/e2e/packagingIpvs.test.ts',
 ]

@@ -9,7 +9,7 @@ export const pulses: Show = {
     const load =
       size === 'full'
         ? { targets: 20_000, intervalMs: 10_000, seconds: 40 }
-        : { targets: 300, intervalMs: 1000, seconds: 8 }
+        : { targets: 300, intervalMs: 1000, seconds: 3 }
     const figures: Record<string, string | number> = {
       targets: load.targets,
       interval: `${load.intervalMs / 1000} s`,

@@ -7,6 +7,7 @@ export const ipvsKills: Show = {
   about:
     'ipvs: kill -9 under 100 open connections and a client loop: none fails, none is reset, the restart deletes nothing',
   missing: umlMissing,
+  inOtherKernel: true,
   run: async (size) =>
     await inIpvsKernel(async (guest) => {
       const [rounds, concurrency] = size === 'full' ? [10, 4] : [1, 1]

@@ -11,6 +11,7 @@ export const ipvsOwnership: Show = {
   about:
     'ipvs: changes behind Torb are repaired within 2 s; a crash leaves no orphan; another plane withdraws; strangers stay',
   missing: umlMissing,
+  inOtherKernel: true,
   run: async () =>
     await inIpvsKernel(async (guest) => {
       for (const line of stranger) await guest.ipvsadm(line.split(' '))

@@ -9,6 +9,7 @@ const file = '/run/torb-scale.json'
 export const ipvsScale: Show = {
   about: 'ipvs: 1,000 services x 10 backends are programmed within 3 s; one weight changed is one message',
   missing: umlMissing,
+  inOtherKernel: true,
   run: async (size) =>
     await inIpvsKernel(async (guest) => {
       const count = size === 'full' ? 1000 : 100

@@ -1,0 +1,3 @@
+import { describeReduced } from './reduced.ts'
+
+describeReduced(true)
