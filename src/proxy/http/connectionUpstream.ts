@@ -1,7 +1,15 @@
 import type { Connection } from '../stream.ts'
 import { advance, beginBody, Body, decode } from './body.ts'
 import { beginHead, BY_CHUNKS, BY_CLOSE, DONE, type Head, MORE, REFUSED } from './head.ts'
-import { CLOSING, endHead, KEPT_ALIVE, PERSISTENT, writeRequestHead, writeResponseHead } from './headWrite.ts'
+import {
+  CLOSING,
+  endHead,
+  KEPT_ALIVE,
+  PERSISTENT,
+  writeRequestHead,
+  writeResponseFields,
+  writeStatusLine,
+} from './headWrite.ts'
 import { fieldsLimit, type UpstreamNumber } from './policy.ts'
 import type { ProxyContext } from './proxyContext.ts'
 import { counter } from './proxyCounters.ts'
@@ -294,18 +302,13 @@ export class UpstreamConnection {
   ): number {
     const { arena, policy, droppedOfResponses } = this.#context
     const bodyAt = head.end
-    let end = writeResponseHead(
-      head,
-      arena,
-      connection,
-      decoded,
-      droppedOfResponses,
-      arena,
-      this.#slot,
-      this.#from - fieldsLimit - lineEndBytes,
-    )
+    const limit = this.#from - lineEndBytes
+    let end = writeStatusLine(head, arena, arena, this.#slot, limit - fieldsLimit)
     if (end < 0) return -1
+    // In front of those of the upstream: of a chain of gateways the outer one is first.
     if (final) end = policy.responseFields(exchange.client.number, this.#upstream, arena, end)
+    end = writeResponseFields(head, arena, connection, decoded, droppedOfResponses, arena, end, limit)
+    if (end < 0) return -1
     end = endHead(arena, end, this.#from)
     const start = bodyAt - (end - this.#slot)
     arena.copyWithin(start, this.#slot, end)

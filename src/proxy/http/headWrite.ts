@@ -81,15 +81,31 @@ export function writeRequestHead(
   return head.upgrade ? putUpgrade(head, bytes, into, end, limit) : end
 }
 
+/** Writes the status line of a response. @returns the end of what was written, or -1 where it does not fit before `limit` */
+export function writeStatusLine(
+  head: Head,
+  bytes: Uint8Array,
+  into: Uint8Array,
+  at: number,
+  limit: number,
+): number {
+  let end = putAll(statusVersion, into, at, limit)
+  end = put(bytes, head.start + statusVersion.length, head.start + statusVersion.length + 3, into, end, limit)
+  end = putAll(space, into, end, limit)
+  end = put(bytes, head.reasonStart, head.reasonEnd, into, end, limit)
+  return putAll(lineEnd, into, end, limit)
+}
+
 /**
- * Writes the head of a response, interim ones (1xx) too, but for further fields and the empty line, which the caller adds.
+ * Writes what follows the status line of a response, interim ones (1xx) too, but for further fields and the empty line,
+ * which the caller adds.
  *
  * @param bytes where the head was scanned; the region that is written must not overlap it
  * @param connection PERSISTENT, CLOSING or KEPT_ALIVE
  * @param decoded a chunked body will be sent without chunks, up to the end of the connection
  * @returns the end of what was written, or -1 where it does not fit before `limit`
  */
-export function writeResponseHead(
+export function writeResponseFields(
   head: Head,
   bytes: Uint8Array,
   connection: number,
@@ -99,14 +115,9 @@ export function writeResponseHead(
   at: number,
   limit: number,
 ): number {
-  let end = putAll(statusVersion, into, at, limit)
-  end = put(bytes, head.start + statusVersion.length, head.start + statusVersion.length + 3, into, end, limit)
-  end = putAll(space, into, end, limit)
-  end = put(bytes, head.reasonStart, head.reasonEnd, into, end, limit)
-  end = putAll(lineEnd, into, end, limit)
   // Chunks have no length beside them (RFC 9112 §6.3), nor have 1xx and 204 (RFC 9110 §8.6).
   const lengthless = head.chunked || head.status < 200 || head.status === 204
-  end = putFields(head, bytes, dropped, lengthless ? CONTENT_LENGTH : OTHER, into, end, limit)
+  let end = putFields(head, bytes, dropped, lengthless ? CONTENT_LENGTH : OTHER, into, at, limit)
   if (head.framing === BY_CHUNKS && !decoded) end = putAll(chunkedField, into, end, limit)
   if (head.framing === TUNNEL) return putUpgrade(head, bytes, into, end, limit)
   if (connection === CLOSING) return putAll(closeLine, into, end, limit)

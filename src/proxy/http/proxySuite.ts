@@ -30,7 +30,7 @@ export function forwardingSuite(name: string, open: OpenTransport): void {
         `GET /b/c?d=1 HTTP/1.1\r\nHost: 127.0.0.1:${backends[0]?.port}\r\nAccept: */*\r\n` +
           'X-Forwarded-For: 127.0.0.1\r\n\r\n',
       ])
-      expect(head).toBe('HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX-Kept: 1\r\nX-Final-Host: 0\r\n\r\n')
+      expect(head).toBe('HTTP/1.1 200 OK\r\nX-Final-Host: 0\r\nContent-Length: 5\r\nX-Kept: 1\r\n\r\n')
       expect(body).toBe('hello')
       expect(policy.ends).toMatchObject([{ upstream: 0, outcome: 'completed', status: 200, requestBytes: 0 }])
       expect(policy.open).toBe(0)

@@ -12,7 +12,14 @@ import {
   UPGRADE,
 } from './headNames.ts'
 import { reasons } from './headRefusals.ts'
-import { droppedKinds, endHead, KEPT_ALIVE, writeRequestHead, writeResponseHead } from './headWrite.ts'
+import {
+  droppedKinds,
+  endHead,
+  KEPT_ALIVE,
+  writeRequestHead,
+  writeResponseFields,
+  writeStatusLine,
+} from './headWrite.ts'
 import {
   type HeadFacts,
   referenceRequest,
@@ -170,7 +177,16 @@ function rewrite(kind: MessageKind, text: string, facts: HeadFacts): void {
           origin,
           limit,
         )
-      : writeResponseHead(head, bytes, KEPT_ALIVE, false, dropped, into, origin, limit)
+      : writeResponseFields(
+          head,
+          bytes,
+          KEPT_ALIVE,
+          false,
+          dropped,
+          into,
+          writeStatusLine(head, bytes, into, origin, limit),
+          limit,
+        )
   const written = write(into.length)
   same(
     `${kind} ${JSON.stringify(text)} written to a limit`,
