@@ -31,3 +31,4 @@ await gateway.apply(
     return { name, published: { spec, instances: placed } }
   }),
 )
+console.log('ready')

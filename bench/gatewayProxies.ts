@@ -76,7 +76,11 @@ const engine = (transport: 'ring' | 'portable'): GatewayProxy => ({
   start: async (_directory, listen, functions) => {
     const program = fileURLToPath(new URL('gatewayEngine.ts', import.meta.url))
     const args = [`--transport=${transport}`, `--port=${listen.port}`, JSON.stringify(functions)]
-    return spawn(process.execPath, ['--disable-warning=ExperimentalWarning', program, ...args], quiet)
+    const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', program, ...args], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    await Promise.race([once(child.stdout, 'data'), once(child, 'exit')])
+    return child
   },
 })
 

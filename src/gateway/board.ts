@@ -90,7 +90,7 @@ export class Board {
   /** The next of `length` turns, each exactly once. */
   turn(position: number, length: number): number {
     for (;;) {
-      const now = Atomics.load(this.#positions, position)
+      const now = this.#positions[position]!
       const next = now + 1 < length ? now + 1 : 0
       if (Atomics.compareExchange(this.#positions, position, now, next) === now) return now
     }
@@ -107,13 +107,13 @@ export class Board {
   }
 
   isEjected(upstream: number, now: number): boolean {
-    const until = Atomics.load(this.#ejectedUntil, upstream)
+    const until = this.#ejectedUntil[upstream]!
     return until !== 0 && until > this.#tick(now)
   }
 
   succeeded(upstream: number): void {
     // Mostly nothing to do: reading disturbs the other Workers' caches less than writing.
-    if (Atomics.load(this.#failures, upstream) === 0) return
+    if (this.#failures[upstream] === 0) return
     Atomics.store(this.#failures, upstream, 0)
     Atomics.store(this.#ejections, upstream, 0)
     Atomics.store(this.#ejectedUntil, upstream, 0)

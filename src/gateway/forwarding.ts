@@ -3,10 +3,6 @@ import { hopField } from './hop.ts'
 /** A chain of addresses that another gateway passed on is kept up to so many bytes. */
 export const chainLimit = 256
 
-/** Seven decimals of a second. */
-const ticksPerMs = 10_000
-const decimals = 7
-
 /**
  * The header fields by which a forwarded request and its answer tell where they came through, in those words of the
  * edgerun balancer. Constant parts are encoded once; a request only copies bytes.
@@ -14,15 +10,19 @@ const decimals = 7
 export class ForwardingFields {
   /** What never reaches an upstream as a client sent it. */
   readonly own: readonly string[]
+  /** In lower case: the field that only this node adds. */
+  readonly host: string
   readonly #chain: Uint8Array
-  readonly #answerChain: Uint8Array
   readonly #host: Uint8Array
+  readonly #answer: Uint8Array
+  readonly #seconds = new Seconds()
 
   constructor(node: string) {
-    this.own = ['x-forwarded-for', `x-forwarded-host-${node.toLowerCase()}`, 'x-final-host', hopField]
+    this.host = `x-forwarded-host-${node.toLowerCase()}`
+    this.own = ['x-forwarded-for', this.host, 'x-final-host', hopField]
     this.#chain = Buffer.from(`X-Forwarded-For: ${node}, `)
-    this.#answerChain = Buffer.from(`X-Forwarded-For: ${node}\r\n`)
-    this.#host = Buffer.from(`X-Forwarded-Host-${node}: `)
+    this.#host = Buffer.from(`\r\nX-Forwarded-Host-${node}: `)
+    this.#answer = Buffer.from(`X-Forwarded-For: ${node}\r\nX-Forwarded-Host-${node}: `)
   }
 
   /**
@@ -39,52 +39,49 @@ export class ForwardingFields {
     milliseconds: number,
     final: Uint8Array,
   ): number {
-    let to = copy(into, at, this.#chain)
+    let to = put(into, at, this.#chain)
     for (let i = from; i < end; i++) into[to++] = chain[i]!
-    to = endLine(into, to)
-    to = copy(into, to, this.#host)
-    to = endLine(into, writeSeconds(into, to, milliseconds))
-    return copy(into, to, final)
+    to = this.#seconds.write(into, put(into, to, this.#host), milliseconds)
+    return put(into, to, final)
   }
 
   writeResponse(into: Uint8Array, at: number, milliseconds: number, final: Uint8Array): number {
-    const to = copy(into, copy(into, at, this.#answerChain), this.#host)
-    return copy(into, endLine(into, writeSeconds(into, to, milliseconds)), final)
+    return put(into, this.#seconds.write(into, put(into, at, this.#answer), milliseconds), final)
   }
 }
 
-/** The line with the chosen host, made once for each instance. */
+/** The line with the chosen host and the end of that before it, made once for each instance. */
 export function finalHostLine(instance: string): Uint8Array {
-  return Buffer.from(`X-Final-Host: ${instance}\r\n`)
+  return Buffer.from(`\r\nX-Final-Host: ${instance}\r\n`)
 }
 
-/** Seconds with seven decimals. */
-export function writeSeconds(into: Uint8Array, at: number, milliseconds: number): number {
-  const seconds = Math.floor(milliseconds / 1000)
-  const fraction = Math.floor((milliseconds - seconds * 1000) * ticksPerMs)
-  let digits = 1
-  for (let rest = seconds; rest >= 10; rest = Math.floor(rest / 10)) digits++
-  writeDigits(into, at, seconds, digits)
-  into[at + digits] = 0x2e
-  writeDigits(into, at + digits + 1, fraction, decimals)
-  return at + digits + 1 + decimals
-}
+/** Writes times as seconds with seven decimals; the whole seconds change seldom. */
+class Seconds {
+  #second = -1
+  #text: Uint8Array = Buffer.from('')
 
-function writeDigits(into: Uint8Array, at: number, value: number, digits: number): void {
-  let rest = value
-  for (let to = at + digits - 1; to >= at; to--) {
-    into[to] = 0x30 + (rest % 10)
-    rest = Math.floor(rest / 10)
+  write(into: Uint8Array, at: number, milliseconds: number): number {
+    const second = Math.floor(milliseconds / 1000)
+    if (second !== this.#second) {
+      this.#second = second
+      this.#text = Buffer.from(`${second}.`)
+    }
+    const end = put(into, at, this.#text) + decimals
+    let rest = ((milliseconds - second * 1000) * ticksPerMs) | 0
+    for (let to = end - 1; to >= end - decimals; to--) {
+      const tenth = (rest / 10) | 0
+      into[to] = 0x30 + rest - tenth * 10
+      rest = tenth
+    }
+    return end
   }
 }
 
-function copy(into: Uint8Array, at: number, bytes: Uint8Array): number {
-  for (let i = 0; i < bytes.length; i++) into[at + i] = bytes[i]!
-  return at + bytes.length
-}
+/** Decimals of a second, and what the last one is of a millisecond. */
+const decimals = 7
+const ticksPerMs = 10_000
 
-function endLine(into: Uint8Array, at: number): number {
-  into[at] = 0x0d
-  into[at + 1] = 0x0a
-  return at + 2
+function put(into: Uint8Array, at: number, bytes: Uint8Array): number {
+  into.set(bytes, at)
+  return at + bytes.length
 }

@@ -39,7 +39,8 @@ export type FromThread =
 /** Milliseconds between two words of free places. */
 const roomEveryMs = 2
 
-const wallNow = (): number => performance.timeOrigin + performance.now()
+/** Milliseconds since the epoch at which the clocks of this thread began. */
+const { timeOrigin } = performance
 
 /** One Worker's part of the gateway: a proxy over its transport, and the policy that it asks. */
 export class GatewayThread {
@@ -56,7 +57,7 @@ export class GatewayThread {
       board: new Board(size, epochMs, setup.board),
       statistics: new Statistics(size.members, size.functions, setup.statistics),
       exchanges: Math.floor(transport.arena.length / transport.slotBytes),
-      now: wallNow,
+      now: () => timeOrigin + transport.now(),
       resume: (exchange) => this.#proxy.resume(exchange),
       room: () => {
         if (transport.now() < toldAt + roomEveryMs) return

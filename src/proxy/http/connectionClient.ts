@@ -7,6 +7,7 @@ import type { ProxyContext } from './proxyContext.ts'
 import { counter } from './proxyCounters.ts'
 import { ProxyExchange } from './proxyExchange.ts'
 import { addressLimit } from './proxyLog.ts'
+import { colour } from './proxyOptions.ts'
 import { scanRequest } from './scanner.ts'
 
 /** Nothing of a request has come. */
@@ -61,8 +62,9 @@ export class ClientConnection {
     this.number = number
     this.#context = context
     this.#exchange = new ProxyExchange(this, context)
-    this.#slot = context.transport.slotOf(number)
-    this.#room = this.#slot + context.layout.clientRoom
+    const slot = context.transport.slotOf(number)
+    this.#slot = slot + colour(number)
+    this.#room = slot + context.layout.clientRoom
   }
 
   get open(): boolean {

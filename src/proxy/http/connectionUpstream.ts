@@ -14,6 +14,7 @@ import { fieldsLimit, type UpstreamNumber } from './policy.ts'
 import type { ProxyContext } from './proxyContext.ts'
 import { counter } from './proxyCounters.ts'
 import type { ProxyExchange } from './proxyExchange.ts'
+import { colour } from './proxyOptions.ts'
 import { scanResponse } from './scanner.ts'
 
 const CONNECTING = 0
@@ -73,9 +74,10 @@ export class UpstreamConnection {
   constructor(number: Connection, context: ProxyContext) {
     this.number = number
     this.#context = context
-    this.#slot = context.transport.slotOf(number)
+    const slot = context.transport.slotOf(number)
+    this.#slot = slot + colour(number)
     this.#from = this.#slot + context.layout.upstreamFrom
-    this.#slotEnd = this.#slot + context.transport.slotBytes
+    this.#slotEnd = slot + context.transport.slotBytes
   }
 
   get isConnecting(): boolean {

@@ -1,4 +1,4 @@
-import { foldedBytes, bytesOf } from './headCharacters.ts'
+import { bytesOf, foldedBytes, lowerBytes } from './headCharacters.ts'
 
 /** What a field is to a proxy, by its name. `OTHER` is passed on. */
 export const OTHER = 0
@@ -68,8 +68,9 @@ export class FieldNames {
       const index = this.#table[place] as number
       if (index === 0) return OTHER
       const name = this.#names[index - 1] as Uint8Array
-      if (name.length === end - start && sameFolded(bytes, start, name)) {
-        return sameLetters(bytes, start, name) ? (this.#kinds[index - 1] as number) : LOOKALIKE
+      if (name.length === end - start) {
+        if (same(bytes, start, name, lowerBytes)) return this.#kinds[index - 1] as number
+        if (same(bytes, start, name, foldedBytes)) return LOOKALIKE
       }
       place = (place + 1) % places
     }
@@ -83,17 +84,10 @@ function placeOf(bytes: Uint8Array, start: number, end: number): number {
   return (first + 11 * middle + 5 * last + 37 * (end - start)) % places
 }
 
-function sameFolded(bytes: Uint8Array, start: number, name: Uint8Array): boolean {
+/** Whether a name is there, but for what this table makes the same. */
+function same(bytes: Uint8Array, start: number, name: Uint8Array, table: Uint8Array): boolean {
   for (let index = 0; index < name.length; index++) {
-    if (foldedBytes[bytes[start + index] as number] !== name[index]) return false
-  }
-  return true
-}
-
-/** Whether a name that is the same when folded has its "-" as such, not as "_". */
-function sameLetters(bytes: Uint8Array, start: number, name: Uint8Array): boolean {
-  for (let index = 0; index < name.length; index++) {
-    if (name[index] === 0x2d && bytes[start + index] !== 0x2d) return false
+    if (table[bytes[start + index] as number] !== name[index]) return false
   }
   return true
 }

@@ -161,8 +161,8 @@ function putUpgrade(head: Head, bytes: Uint8Array, into: Uint8Array, at: number,
   return putAll(lineEnd, into, end, limit)
 }
 
-/** Short pieces are copied faster here than by the engine's call. */
-const fewBytes = 24
+/** Shorter pieces are copied faster here than by the engine's call. */
+const fewBytes = 12
 
 /** Copies [start, end) to `at`. @returns the end of it, or -1 where it does not fit, or what was before did not */
 function put(
@@ -183,5 +183,9 @@ function put(
   return to
 }
 
-const putAll = (bytes: Uint8Array, into: Uint8Array, at: number, limit: number): number =>
-  put(bytes, 0, bytes.length, into, at, limit)
+function putAll(bytes: Uint8Array, into: Uint8Array, at: number, limit: number): number {
+  if (bytes.length < fewBytes) return put(bytes, 0, bytes.length, into, at, limit)
+  if (at < 0 || at + bytes.length > limit) return -1
+  into.set(bytes, at)
+  return at + bytes.length
+}

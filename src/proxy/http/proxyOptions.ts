@@ -66,10 +66,17 @@ export interface SlotLayout {
   readonly upstreamFrom: number
 }
 
+/** Colours of slots: they begin at so many different lines of a cache, whose sets repeat at the distance of slots. */
+const colours = 16
+const colourBytes = 128
+
+/** How far in a slot is used: neighbours differ. */
+export const colour = (slot: number): number => ((slot * 5) % colours) * colourBytes
+
 /** @throws RangeError where the slots are too small for the limits */
 export function slotLayout(slotBytes: number, options: ProxyOptions): SlotLayout {
   const upstreamFrom = options.head.headBytes + fieldsLimit + addedBytes
-  const least = upstreamFrom + options.head.headBytes
+  const least = upstreamFrom + options.head.headBytes + colours * colourBytes
   if (slotBytes <= least) {
     throw new RangeError(
       `slots of ${slotBytes} bytes are too small for heads of ${options.head.headBytes}: take more than ${least}`,

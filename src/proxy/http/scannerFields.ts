@@ -54,6 +54,7 @@ const upgrade = bytesOf('upgrade')
 
 /** Goes on with the field lines of a head (RFC 9112 §5) up to the empty line behind them. */
 export function scanFields(head: Head, bytes: Uint8Array, stop: number): Outcome {
+  const view = viewOf(bytes)
   let stage = head.stage
   let at = head.at
   for (;;) {
@@ -85,7 +86,7 @@ export function scanFields(head: Head, bytes: Uint8Array, stop: number): Outcome
       stage = VALUE
     }
     if (stage === VALUE) {
-      while (at < stop && valueBytes[bytes[at] as number] === 1) at++
+      at = passValue(bytes, view, at, stop)
       if (at === stop) return pause(head, VALUE, at)
       if (bytes[at] !== CR) return refuse(head, bytes[at] === LF ? BAD_LINE_END : BAD_VALUE)
       at++
@@ -107,6 +108,30 @@ export function scanFields(head: Head, bytes: Uint8Array, stop: number): Outcome
   head.end = at + 1
   if (head.nominatedCount > 0) markNominated(head, bytes)
   return DONE
+}
+
+let viewed = new Uint8Array(0)
+let lastView = new DataView(viewed.buffer)
+
+/** A view of these bytes; they are always the same ones but in tests. */
+function viewOf(bytes: Uint8Array): DataView {
+  if (bytes !== viewed) {
+    viewed = bytes
+    lastView = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
+  }
+  return lastView
+}
+
+/** Passes over the bytes of a value, four at a time while none of them is a control character (below 0x20, or DEL). */
+function passValue(bytes: Uint8Array, view: DataView, from: number, stop: number): number {
+  let at = from
+  for (; at + 4 <= stop; at += 4) {
+    const four = view.getInt32(at)
+    const deletes = four ^ 0x7f7f7f7f
+    if ((((four - 0x20202020) & ~four) | ((deletes - 0x01010101) & ~deletes)) & 0x80808080) break
+  }
+  while (at < stop && valueBytes[bytes[at] as number] === 1) at++
+  return at
 }
 
 /** Notes the field whose line has ended, and what it says of framing and connection; a refusal or 0. */
