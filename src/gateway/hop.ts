@@ -14,10 +14,6 @@ const validSeconds = 30
 /** Bits of a node's mark: a chance meeting of two only keeps a request from being forwarded once more. */
 const markLength = 8
 
-export type Hop =
-  /** Marks of the nodes passed, oldest first. */
-  { readonly kind: 'hops'; readonly marks: readonly string[] } | { readonly kind: 'invalid' }
-
 /** What stands for a node in the header. */
 export function nodeMark(node: string): string {
   return createHash('sha256').update(node).digest('hex').slice(0, markLength)
@@ -29,14 +25,20 @@ export function signHop(key: Uint8Array, marks: readonly string[], seconds: numb
   return `${hops};${seconds};${mac(key, hops, seconds, request).toString('base64url')}`
 }
 
-export function readHop(key: Uint8Array, text: string, seconds: number, request: string): Hop {
+/** @returns marks of the nodes passed, oldest first; null: nobody with this key says so, or not of this request, or not now */
+export function readHop(
+  key: Uint8Array,
+  text: string,
+  seconds: number,
+  request: string,
+): readonly string[] | null {
   const [, hops = '', time = '', sent = ''] = pattern.exec(text) ?? []
   const signedAt = Number(time)
-  if (hops === '' || Math.abs(seconds - signedAt) > validSeconds) return { kind: 'invalid' }
+  if (hops === '' || Math.abs(seconds - signedAt) > validSeconds) return null
   const right = mac(key, hops, signedAt, request)
   const given = Buffer.from(sent, 'base64url')
-  if (given.length !== right.length || !timingSafeEqual(given, right)) return { kind: 'invalid' }
-  return { kind: 'hops', marks: hops.split('.') }
+  if (given.length !== right.length || !timingSafeEqual(given, right)) return null
+  return hops.split('.')
 }
 
 const pattern = new RegExp(

@@ -303,10 +303,7 @@ export class GatewayPolicy implements ProxyPolicy {
   #route(exchange: Exchange, route: Route, request: ProxyRequest, decision: Decision, now: number): void {
     const { board, statistics } = this.#options
     decision.action = 'refuse'
-    if (!this.#readHops(exchange, request, now)) {
-      decision.answer = this.#refusals.hop
-      return
-    }
+    this.#readHops(exchange, route, request, now)
     const choice = this.#choice(exchange, route)
     if (choice.order.length === 0) {
       const isLoop = route.all.order.length > 0
@@ -361,21 +358,30 @@ export class GatewayPolicy implements ProxyPolicy {
     }
   }
 
-  /** Which nodes the request has passed. @returns false: what it says of that is not true */
-  #readHops(exchange: Exchange, request: ProxyRequest, now: number): boolean {
+  /** Which nodes the request has passed; what nobody vouches for is passed over. */
+  #readHops(exchange: Exchange, route: Route, request: ProxyRequest, now: number): void {
     const { hopKey, unsignedPeers } = this.#options
     if (hopKey !== null && request.find(hopAt)) {
       const sent = textOf(request.bytes, request.valueAt, request.valueEnd)
-      const hop = readHop(hopKey, sent, Math.floor(now / 1000), signedPart(request))
-      if (hop.kind === 'invalid') return false
-      this.#marks[exchange] = hop.marks
-      this.#isForwarded[exchange] = 1
-    } else if (unsignedPeers.length > 0 && request.find(chainAt) && request.valueEnd > request.valueAt) {
-      if (!this.#peers.has(textOf(request.client, 0, request.clientLength))) return true
+      const marks = readHop(hopKey, sent, Math.floor(now / 1000), signedPart(request))
+      if (marks !== null) {
+        this.#marks[exchange] = marks
+        this.#isForwarded[exchange] = 1
+        return
+      }
+    }
+    const hasGateways = route.all.position !== route.local.position
+    if ((unsignedPeers.length === 0 && !hasGateways) || !request.find(chainAt)) return
+    if (
+      request.valueEnd > request.valueAt &&
+      this.#peers.has(textOf(request.client, 0, request.clientLength))
+    ) {
       this.#marks[exchange] = unsigned
       this.#isForwarded[exchange] = 1
     }
-    return true
+    // Without a common key loops end here. Whoever makes this up only keeps his request from other gateways.
+    if (hasGateways && fieldHash(request.bytes, request.targetEnd, this.#fields.host) !== 0)
+      this.#marks[exchange] = [this.#mark]
   }
 
   /** A request that has passed this gateway before, or as many as it may, goes to no further one. */

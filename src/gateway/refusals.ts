@@ -12,7 +12,6 @@ export class Refusals {
   readonly full: Answer
   readonly unavailable: Answer
   readonly loop: Answer
-  readonly hop: Answer
 
   constructor(zone: string) {
     this.#zone = zone
@@ -26,12 +25,6 @@ export class Refusals {
       508,
       'Loop Detected',
       this.#text('only gateways have this function, and the request has passed as many as it may'),
-      plain,
-    )
-    this.hop = prepareAnswer(
-      400,
-      'Bad Request',
-      'X-Torb-Hop is not valid: the gateways need the same key and the same time\n',
       plain,
     )
   }
