@@ -21,6 +21,7 @@ const id = (name: string, of: string) =>
     .describe(`id of the ${of}`)
 
 export const servicePath = z.strictObject({ vs: id('vs', 'service') })
+export const functionPath = z.strictObject({ name: id('name', 'function') })
 export const backendPath = z.strictObject({ vs: id('vs', 'service'), rs: id('rs', 'backend') })
 
 export const errorShape = z.object({ error: z.string() }).meta({ id: 'Error' })
@@ -30,7 +31,7 @@ const errors = {
   401: 'credentials are needed, or those sent are wrong',
   403: 'a web page of another origin sent the request',
   404: 'there is no such object',
-  409: 'the object exists already, or belongs to the configuration file',
+  409: 'the object exists already, or belongs to the configuration file or another source',
   415: 'a body must be application/json',
   500: 'the data plane refused; nothing was changed',
   503: 'the data plane cannot be reached; nothing was changed',

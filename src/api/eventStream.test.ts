@@ -21,7 +21,10 @@ afterEach(() => {
 /** A server whose every request follows the log, and the response of one that does. */
 async function follow(log: EventLog, service: string | null, last: string | null, heartbeatMs = 60_000) {
   const made = (stream = new EventStream(log, startedAt, heartbeatMs))
-  server = createServer((_request, response) => made.add(response, service, last)).listen(0, '127.0.0.1')
+  server = createServer((_request, response) => made.add(response, { service, function: null }, last)).listen(
+    0,
+    '127.0.0.1',
+  )
   await once(server, 'listening')
   const { port } = server.address() as { port: number }
   const [response] = (await once(get({ port, host: '127.0.0.1' }), 'response')) as [IncomingMessage]
@@ -49,6 +52,26 @@ describe('EventStream', () => {
     log.record({ at: 1, type: 'ready', plane: 'userspace' })
     log.record(event('a'))
     expect(await read(response, text(5, 'a'))).toBe(`retry: 2000\n\n${text(2, 'a')}${text(5, 'a')}`)
+  })
+
+  it('gives the events of a function to who asks for it', async () => {
+    await using api = await listeningApi()
+    api.events.record(event('a'))
+    for (const name of ['f', 'g'])
+      api.events.record({ at: 1, type: 'function-changed', function: name, source: 'etcd' })
+    const told = async (query: string) => {
+      const headers = { 'last-event-id': '0' }
+      const [response] = (await once(get(`${api.api.url}/events${query}`, { headers }), 'response')) as [
+        IncomingMessage,
+      ]
+      api.events.record({ at: 1, type: 'function-changed', function: 'f', source: 'rest' })
+      api.events.record(event('a'))
+      const text = await read(response, '"source":"rest"}\n\n')
+      response.destroy()
+      return [...text.matchAll(/"(?:service|function)":"(\w+)"/g)].map(([, of]) => of)
+    }
+    expect(await told('?function=f')).toEqual(['f', 'f'])
+    expect(await told('?function=g&service=a')).toEqual(['a', 'g', 'a'])
   })
 
   it.each<[string, string, string]>([

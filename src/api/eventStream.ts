@@ -8,8 +8,13 @@ const graceMs = 5000
 
 interface Reader {
   readonly response: ServerResponse
-  /** null: all services. */
+  readonly about: About
+}
+
+/** What a reader wants to hear of; null: of all. */
+export interface About {
   readonly service: string | null
+  readonly function: string | null
 }
 
 /**
@@ -41,8 +46,8 @@ export class EventStream {
    *
    * @param lastEventId as the reader had it from us; null: only what is to come
    */
-  add(response: ServerResponse, service: string | null, lastEventId: string | null): void {
-    const reader = { response, service }
+  add(response: ServerResponse, about: About, lastEventId: string | null): void {
+    const reader = { response, about }
     response.writeHead(200, {
       'content-type': 'text/event-stream',
       'cache-control': 'no-store',
@@ -106,6 +111,10 @@ export class EventStream {
   }
 }
 
-function concerns({ service }: Reader, { event }: Numbered): boolean {
-  return service === null || ('service' in event && event.service === service)
+function concerns({ about }: Reader, { event }: Numbered): boolean {
+  if (about.service === null && about.function === null) return true
+  return (
+    ('service' in event && event.service === about.service) ||
+    ('function' in event && event.function === about.function)
+  )
 }

@@ -1,3 +1,4 @@
+import type { FunctionHealth } from '../control/functionHealth.ts'
 import type { FollowedSource } from '../control/functions.ts'
 import type { FunctionTable } from '../control/functionTable.ts'
 import type { FunctionState } from '../gateway/gateway.ts'
@@ -9,6 +10,8 @@ export interface FunctionFacts {
   readonly table: FunctionTable
   /** null: none runs in this Torb; functions are kept all the same. */
   readonly gateway: () => GatewayFacts | null
+  /** Pulses of instances; null: none run. */
+  readonly health: () => Pick<FunctionHealth, 'state' | 'weights'> | null
   /** null: Torb follows no etcd. */
   readonly etcd: () => FollowedSource | null
 }

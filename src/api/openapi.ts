@@ -16,13 +16,14 @@ export function openapiDocument(version: string): FastifyDynamicSwaggerOptions {
         title: 'Torb',
         version,
         description:
-          'Services, backends and their health. The dialect is that of GORB; what Torb adds comes after its keys.',
+          'Services, backends and their health; functions. The dialect is that of GORB; what Torb adds comes after its keys.',
         license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
       },
       servers: [{ url: '/' }],
       tags: [
         { name: 'services', description: 'Virtual services' },
         { name: 'backends', description: 'The servers behind a service' },
+        { name: 'functions', description: 'What the function gateway routes to' },
         { name: 'daemon', description: 'Torb itself' },
       ],
       security: [{}, { token: [] }, { certificate: [] }],

@@ -72,8 +72,7 @@ export interface ApiOptions {
   readonly heartbeatMs?: number
   /** How those are who tell others of services. */
   readonly announcers?: (() => readonly AnnouncerStatus[]) | undefined
-  /** Without it there are no routes of functions. */
-  readonly functions?: FunctionFacts | undefined
+  readonly functions: FunctionFacts
 }
 
 export interface Api {
@@ -124,7 +123,7 @@ export async function makeApi(options: ApiOptions): Promise<{
   readonly warning: string
   close(): Promise<void>
 }> {
-  const { control, version, announcers = () => [] } = options
+  const { control, functions, version, announcers = () => [] } = options
   const {
     token_file: tokenFile = join(options.data, 'token'),
     local_trust: localTrust = 'any',
@@ -162,12 +161,10 @@ export async function makeApi(options: ApiOptions): Promise<{
   await app.register(fastifySwagger, openapiDocument(version))
   serviceRoutes(app, control)
   backendRoutes(app, control)
-  if (options.functions !== undefined) {
-    functionRoutes(app, options.functions)
-    sourceRoutes(app, options.functions)
-  }
+  functionRoutes(app, functions)
+  sourceRoutes(app, functions)
   counterRoutes(app, control)
-  metricsRoute(app, control, eventCounts, ofProcess, announcers)
+  metricsRoute(app, control, eventCounts, ofProcess, announcers, functions)
   eventsRoute(app, stream)
   planeRoute(app, control, version, announcers)
   explainRoute(app, control)

@@ -82,6 +82,12 @@ export class FunctionHealth implements FunctionTarget {
     return { isUp: found.health.up, reason: found.reason, share: shareOf(found.health) }
   }
 
+  /** The weights in force, one for each of `spec.ips`; null where they are not moved by health. */
+  weights(name: FunctionName): readonly number[] | null {
+    const followed = this.#followed.get(name)
+    return followed === undefined ? null : (weighted(followed).overlay?.weights ?? null)
+  }
+
   close(): void {
     this.#pulse.close()
     this.#followed.clear()

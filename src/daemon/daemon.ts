@@ -128,6 +128,7 @@ export async function startDaemon(
       functions: {
         table: functions.table,
         gateway: () => functions.gateway,
+        health: () => functions.health,
         etcd: () => functions.etcd,
       },
     })

@@ -31,6 +31,17 @@ export function numeral(value: number): string {
   return value === -Infinity ? '-Inf' : String(value)
 }
 
+/** Rows between two yields: a fraction of a millisecond. */
+export const stride = 128
+
+/** Calls for each row, with a yield every so often. */
+export function* each<T>(rows: readonly T[], write: (row: T) => void): Generator<void> {
+  for (let at = 0; at < rows.length; at += stride) {
+    for (const row of rows.slice(at, at + stride)) write(row)
+    yield
+  }
+}
+
 export class Exposition {
   #text = ''
 
@@ -42,6 +53,31 @@ export class Exposition {
   /** @param labelText made by `labels`, or '' */
   sample(name: string, labelText: string, value: number): void {
     this.#text += `${name}${labelText} ${numeral(value)}\n`
+  }
+
+  /**
+   * The samples of a histogram.
+   *
+   * @param pairs made by `labelPairs`
+   * @param bounds texts of the label `le`
+   * @param buckets each counted for itself; Prometheus wants all up to the bound
+   */
+  histogram(
+    name: string,
+    pairs: string,
+    bounds: readonly string[],
+    buckets: readonly number[],
+    count: number,
+    sum: number,
+  ): void {
+    let below = 0
+    bounds.forEach((bound, index) => {
+      below += buckets[index] ?? 0
+      this.sample(`${name}_bucket`, `{${pairs},le="${bound}"}`, below)
+    })
+    this.sample(`${name}_bucket`, `{${pairs},le="+Inf"}`, count)
+    this.sample(`${name}_sum`, `{${pairs}}`, sum)
+    this.sample(`${name}_count`, `{${pairs}}`, count)
   }
 
   /** A family of one sample without labels. */

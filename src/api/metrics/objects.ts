@@ -7,7 +7,7 @@ import {
   type ServiceCounters,
   type TrafficCounters,
 } from '../../planes/plane.ts'
-import { labelPairs, labels, type Exposition, type MetricType } from './exposition.ts'
+import { each, labelPairs, labels, stride, type Exposition, type MetricType } from './exposition.ts'
 
 interface ServiceRow {
   readonly view: ServiceView
@@ -24,9 +24,6 @@ interface BackendRow {
   readonly torb: string
   readonly pairs: string
 }
-
-/** Rows between two yields: a fraction of a millisecond. */
-const stride = 128
 
 /**
  * Services and backends: GORB's gauges under its names and labels, then traffic and reconciler.
@@ -70,14 +67,6 @@ export function* writeObjects(
   yield* writeTraffic(out, 'service', services)
   yield* writeTraffic(out, 'backend', backends)
   yield* writeConnectTimes(out, backends)
-}
-
-/** Calls for each row, with a yield every so often. */
-function* each<T>(rows: readonly T[], write: (row: T) => void): Generator<void> {
-  for (let at = 0; at < rows.length; at += stride) {
-    for (const row of rows.slice(at, at + stride)) write(row)
-    yield
-  }
 }
 
 const serviceGauges: readonly [name: string, help: string, value: (view: ServiceView) => number][] = [
@@ -189,17 +178,9 @@ const bounds = connectBounds.map((microseconds) => String(microseconds / 1e6))
 function* writeConnectTimes(out: Exposition, backends: readonly BackendRow[]): Generator<void> {
   const name = 'torb_backend_connect_duration_seconds'
   out.family(name, 'histogram', 'Time to connect to the backend.')
-  yield* each(backends, ({ counters, pairs, torb }) => {
+  yield* each(backends, ({ counters, pairs }) => {
     const connect = counters?.connect
     if (connect === undefined) return
-    // The plane counts each bucket for itself, Prometheus wants all up to the bound.
-    let below = 0
-    bounds.forEach((bound, index) => {
-      below += connect.buckets[index] ?? 0
-      out.sample(`${name}_bucket`, `{${pairs},le="${bound}"}`, below)
-    })
-    out.sample(`${name}_bucket`, `{${pairs},le="+Inf"}`, connect.count)
-    out.sample(`${name}_sum`, torb, connect.sum / 1e6)
-    out.sample(`${name}_count`, torb, connect.count)
+    out.histogram(name, pairs, bounds, connect.buckets, connect.count, connect.sum / 1e6)
   })
 }

@@ -15,6 +15,7 @@ export function eventsRoute(app: App, stream: EventStream): void {
         headers: z.looseObject({ 'last-event-id': z.string().optional() }),
         querystring: z.strictObject({
           service: z.string().optional().describe('only the events of this service'),
+          function: z.string().optional().describe('only the events of this function; of both: either'),
         }),
         response: responses(
           { description: 'the stream', schema: z.string(), type: 'text/event-stream' },
@@ -25,7 +26,9 @@ export function eventsRoute(app: App, stream: EventStream): void {
     (request, reply) => {
       reply.hijack()
       const last = request.headers['last-event-id']
-      stream.add(reply.raw, request.query.service ?? null, last === undefined || last === '' ? null : last)
+      const { service = null, function: name = null } = request.query
+      const about = { service, function: name }
+      stream.add(reply.raw, about, last === undefined || last === '' ? null : last)
     },
   )
 }

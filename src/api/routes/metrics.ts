@@ -5,11 +5,16 @@ import type { Control, PlaneStatus } from '../../control/control.ts'
 import type { ServiceId } from '../../model/names.ts'
 import type { ServiceCounters } from '../../planes/plane.ts'
 import { responses, type App } from '../describe.ts'
+import type { FunctionFacts } from '../functionFacts.ts'
 import { writeAnnouncers, writePlanes, type EventCounts } from '../metrics/daemon.ts'
 import { Exposition, expositionType } from '../metrics/exposition.ts'
+import { writeFunctions } from '../metrics/functions.ts'
+import { writeGateway } from '../metrics/gateway.ts'
 import { writeObjects } from '../metrics/objects.ts'
 import type { ProcessMetrics } from '../metrics/process.ts'
+import { writeSources } from '../metrics/sources.ts'
 import type { AnnouncerStatus } from '../wirePlane.ts'
+import { sourcesOf } from './functions.ts'
 import { countersOf } from './services.ts'
 
 export function metricsRoute(
@@ -18,6 +23,7 @@ export function metricsRoute(
   events: EventCounts,
   ofProcess: ProcessMetrics,
   announcers: () => readonly AnnouncerStatus[],
+  functions: FunctionFacts,
 ): void {
   function* writeAll(
     out: Exposition,
@@ -27,6 +33,9 @@ export function metricsRoute(
     yield* writeObjects(out, control, counters)
     writePlanes(out, planes)
     writeAnnouncers(out, announcers())
+    yield* writeFunctions(out, functions)
+    writeGateway(out, functions.gateway())
+    writeSources(out, sourcesOf(functions))
     events.write(out)
     ofProcess.write(out)
   }

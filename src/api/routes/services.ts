@@ -1,5 +1,4 @@
 import { Readable } from 'node:stream'
-import { setImmediate as nextTurn } from 'node:timers/promises'
 import { z } from 'zod'
 import type { Control } from '../../control/control.ts'
 import type { ServiceId } from '../../model/names.ts'
@@ -8,7 +7,7 @@ import { serviceBody } from '../../model/service.ts'
 import type { ServiceCounters } from '../../planes/plane.ts'
 import { answerDone, answerJson } from '../answer.ts'
 import { responses, servicePath, writeErrors, type App } from '../describe.ts'
-import { goJson } from '../json.ts'
+import { goJsonArray } from '../json.ts'
 import {
   fullServiceListShape,
   serviceListShape,
@@ -45,7 +44,7 @@ export function serviceRoutes(app: App, control: Control): void {
       const counters = await countersOf(app, control)
       return reply
         .header('content-type', 'application/json')
-        .send(Readable.from(servicesInFull(control, counters)))
+        .send(Readable.from(goJsonArray(servicesInFull(control, counters))))
     },
   )
 
@@ -147,24 +146,15 @@ export async function countersOf(
   }
 }
 
-/** A JSON array, one service a piece, so that a large one neither holds up other requests nor fills memory. */
-async function* servicesInFull(
+/** Services with all their backends. */
+function* servicesInFull(
   control: Control,
   counters: ReadonlyMap<ServiceId, ServiceCounters>,
-): AsyncGenerator<string> {
-  let before = '[\n\t'
-  let written = 0
+): Generator<{ readonly value: unknown; readonly weight: number }> {
   for (const id of control.serviceIds()) {
     const view = control.service(id)
     if (view === null) continue
     const backends = control.backends(id)
-    yield before + goJson(wireServiceInFull(view, backends, counters.get(id))).replaceAll('\n', '\n\t')
-    before = ',\n\t'
-    // Some 100 backends; then everything else has its turn.
-    written += 1 + backends.length
-    if (written < 100) continue
-    written = 0
-    await nextTurn()
+    yield { value: wireServiceInFull(view, backends, counters.get(id)), weight: 1 + backends.length }
   }
-  yield before.startsWith('[') ? '[]' : '\n]'
 }
