@@ -17,8 +17,11 @@ export interface Calls {
   bind(descriptor: number, address: Uint8Array): number
   listen(descriptor: number, backlog: number): number
   setsockopt(descriptor: number, level: number, name: number, value: Uint8Array): number
-  getsockname(descriptor: number, address: Uint8Array): number
-  getpeername(descriptor: number, address: Uint8Array): number
+  /** These write into `named`. */
+  getsockname(descriptor: number): number
+  getpeername(descriptor: number): number
+  /** A socket address that was asked for: struct sockaddr_in or sockaddr_in6. */
+  readonly named: Uint8Array
   shutdown(descriptor: number, how: number): number
   close(descriptor: number): number
   eventfd(count: number, flags: number): number
@@ -41,6 +44,8 @@ const PROT_READ_WRITE = 0x3
 const MADV_DONTNEED = 4
 /** asm-generic/unistd.h: the same on every architecture. */
 const number = { ioUringSetup: 425, ioUringEnter: 426, ioUringRegister: 427 } as const
+/** sizeof(struct sockaddr_in6) */
+const namedBytes = 28
 /** sizeof(struct io_uring_getevents_arg) */
 const argumentBytes = 24
 
@@ -75,8 +80,8 @@ async function load(): Promise<Calls> {
   const bind = define('int bind(int fd, const void *address, uint32_t length)')
   const listen = define('int listen(int fd, int backlog)')
   const setsockopt = define('int setsockopt(int fd, int level, int name, const void *value, uint32_t length)')
-  const getsockname = define('int getsockname(int fd, _Out_ void *address, _Inout_ uint32_t *length)')
-  const getpeername = define('int getpeername(int fd, _Out_ void *address, _Inout_ uint32_t *length)')
+  const getsockname = define('int getsockname(int fd, uintptr_t address, uintptr_t length)')
+  const getpeername = define('int getpeername(int fd, uintptr_t address, uintptr_t length)')
   const shutdown = define('int shutdown(int fd, int how)')
   const close = define('int close(int fd)')
   const eventfd = define('int eventfd(unsigned int count, int flags)')
@@ -90,32 +95,40 @@ async function load(): Promise<Calls> {
   const unmapped = new FinalizationRegistry<{ address: number; bytes: number }>(({ address, bytes }) => {
     munmap(address, bytes)
   })
+  const map: Calls['map'] = (bytes, flags, descriptor, offset) => {
+    const address = mmap(0, bytes, PROT_READ_WRITE, flags, descriptor, offset)
+    if (address === -1) {
+      const errno = koffi.errno()
+      throw new SystemCallError('mmap', errno, `${bytes} bytes are not to be had (errno ${errno})`)
+    }
+    const buffer = koffi.view(address, bytes)
+    unmapped.register(buffer, { address, bytes })
+    return { address, buffer }
+  }
+  // At addresses of their own, which cost less to hand over than arrays.
+  const names = map(4096, mapFlag.private | mapFlag.anonymous, -1, 0)
+  const named = new Uint8Array(names.buffer, 0, namedBytes)
+  const length = new Uint32Array(names.buffer, namedBytes, 1)
+  const nameOf = (call: Numbers, descriptor: number): number => {
+    length[0] = namedBytes
+    return outcome(call(descriptor, names.address, names.address + namedBytes))
+  }
   return {
     setup: (entries, parameters) => outcome(setup(number.ioUringSetup, entries, parameters)),
     enter: (ring, submit, minimum, flags, argument) =>
       outcome(enter(number.ioUringEnter, ring, submit, minimum, flags, argument, argumentBytes)),
     register: (ring, opcode, argument, count) =>
       outcome(register(number.ioUringRegister, ring, opcode, argument, count)),
-    map: (bytes, flags, descriptor, offset) => {
-      const address = mmap(0, bytes, PROT_READ_WRITE, flags, descriptor, offset)
-      if (address === -1) {
-        const errno = koffi.errno()
-        throw new SystemCallError('mmap', errno, `${bytes} bytes are not to be had (errno ${errno})`)
-      }
-      const buffer = koffi.view(address, bytes)
-      unmapped.register(buffer, { address, bytes })
-      return { address, buffer }
-    },
+    map,
     discard: ({ address, buffer }) => void madvise(address, buffer.byteLength, MADV_DONTNEED),
     socket: (family, type, protocol) => outcome(socket(family, type, protocol)),
     bind: (descriptor, address) => outcome(bind(descriptor, address, address.length)),
     listen: (descriptor, backlog) => outcome(listen(descriptor, backlog)),
     setsockopt: (descriptor, level, name, value) =>
       outcome(setsockopt(descriptor, level, name, value, value.length)),
-    getsockname: (descriptor, address) =>
-      outcome(getsockname(descriptor, address, new Uint32Array([address.length]))),
-    getpeername: (descriptor, address) =>
-      outcome(getpeername(descriptor, address, new Uint32Array([address.length]))),
+    getsockname: (descriptor) => nameOf(getsockname, descriptor),
+    getpeername: (descriptor) => nameOf(getpeername, descriptor),
+    named,
     shutdown: (descriptor, how) => outcome(shutdown(descriptor, how)),
     close: (descriptor) => outcome(close(descriptor)),
     eventfd: (count, flags) => outcome(eventfd(count, flags)),

@@ -67,9 +67,8 @@ export async function listenOn(
     if (isV6) set(IPPROTO_IPV6, IPV6_V6ONLY, int(bothFamilies ? 0 : 1))
     checked('bind', calls.bind(descriptor, socketAddress))
     checked('listen', calls.listen(descriptor, backlog))
-    const bound = new Uint8Array(socketAddressBytes)
-    checked('getsockname', calls.getsockname(descriptor, bound))
-    return { descriptor, port: endpointOf(bound).port, close: () => void calls.close(descriptor) }
+    checked('getsockname', calls.getsockname(descriptor))
+    return { descriptor, port: endpointOf(calls.named).port, close: () => void calls.close(descriptor) }
   } catch (error) {
     calls.close(descriptor)
     throw error
@@ -101,16 +100,12 @@ export function setBlocking(calls: Calls, descriptor: number, isBlocking: boolea
 
 /** The other end, an IPv4 one as such on any socket; '' and 0 where it is gone. */
 export function peerOf(calls: Calls, descriptor: number): { address: string; port: number } {
-  const socketAddress = new Uint8Array(socketAddressBytes)
-  if (calls.getpeername(descriptor, socketAddress) < 0) return { address: '', port: 0 }
-  return endpointOf(socketAddress)
+  return calls.getpeername(descriptor) < 0 ? { address: '', port: 0 } : endpointOf(calls.named)
 }
 
 /** This end. */
 export function localOf(calls: Calls, descriptor: number): { address: string; port: number } {
-  const socketAddress = new Uint8Array(socketAddressBytes)
-  if (calls.getsockname(descriptor, socketAddress) < 0) return { address: '', port: 0 }
-  return endpointOf(socketAddress)
+  return calls.getsockname(descriptor) < 0 ? { address: '', port: 0 } : endpointOf(calls.named)
 }
 
 /** struct sockaddr_in or sockaddr_in6 (16 or 28 bytes) of an endpoint. @throws Error where the address is none */
@@ -126,13 +121,15 @@ export function socketAddressOf(address: string, port: number): Uint8Array {
 }
 
 /** Address and port of a struct sockaddr_in or sockaddr_in6. */
-export function endpointOf(socketAddress: Uint8Array): { address: string; port: number } {
-  const isV4 = socketAddress[0] === AF_INET
-  const bytes = isV4 ? socketAddress.subarray(4, 8) : socketAddress.subarray(8, 24)
-  const isMapped = !isV4 && mappedPrefix.every((byte, index) => bytes[index] === byte)
-  const address = addressText(isMapped ? bytes.subarray(12) : bytes)
-  return { address, port: ((socketAddress[2] ?? 0) << 8) | (socketAddress[3] ?? 0) }
+export function endpointOf(bytes: Uint8Array): { address: string; port: number } {
+  const port = ((bytes[2] ?? 0) << 8) | (bytes[3] ?? 0)
+  if (bytes[0] === AF_INET) return { address: v4Text(bytes, 4), port }
+  const isMapped = mappedPrefix.every((byte, index) => bytes[8 + index] === byte)
+  return { address: isMapped ? v4Text(bytes, 20) : addressText(bytes.subarray(8, 24)), port }
 }
+
+const v4Text = (bytes: Uint8Array, at: number): string =>
+  `${bytes[at]}.${bytes[at + 1]}.${bytes[at + 2]}.${bytes[at + 3]}`
 
 function int(value: number): Uint8Array {
   return new Uint8Array(new Int32Array([value]).buffer)

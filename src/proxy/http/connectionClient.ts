@@ -51,6 +51,8 @@ export class ClientConnection {
   ended = false
   /** The request under way is its last one. */
   closing = false
+  /** It has said so itself. */
+  #isLast = false
   readonly #context: ProxyContext
   readonly #exchange: ProxyExchange
   readonly #slot: number
@@ -171,7 +173,8 @@ export class ClientConnection {
     const outcome = scanRequest(requestHead, arena, this.end)
     if (outcome === MORE) return this.#moreRoom()
     if (outcome !== DONE) return this.#refuse(refusals[requestHead.refusal] ?? badGateway)
-    this.closing = !requestHead.keepAlive || stopping
+    this.#isLast = !requestHead.keepAlive
+    this.closing = this.#isLast || stopping
     this.#state = EXCHANGING
     this.#exchange.begin(requestHead)
   }
@@ -217,7 +220,10 @@ export class ClientConnection {
 
   /** The response was sent. @param whole the request was received whole, so that another one may follow */
   answered(whole: boolean): void {
-    if (this.closing || this.ended || !whole) return this.linger()
+    if (this.closing || this.ended || !whole) {
+      // Nothing more will come, which a close at once would answer with a reset.
+      return this.#isLast && whole && this.begin === this.end ? this.#close() : this.linger()
+    }
     const context = this.#context
     this.#state = IDLE
     context.due(this.number, context.options.clientIdleMs)

@@ -110,8 +110,8 @@ export function scanFields(head: Head, bytes: Uint8Array, stop: number): Outcome
   return DONE
 }
 
-let viewed = new Uint8Array(0)
-let lastView = new DataView(viewed.buffer)
+let viewed: Uint8Array = new Uint8Array(0)
+let lastView: DataView = new DataView(viewed.buffer)
 
 /** A view of these bytes; they are always the same ones but in tests. */
 function viewOf(bytes: Uint8Array): DataView {

@@ -10,13 +10,19 @@ const ECANCELED = 125
 const passing = new Set([EINTR, EAGAIN, EPROTO, ECONNABORTED, ECANCELED])
 /** Milliseconds until accepting is tried again where descriptors or memory have run out (EMFILE, ENFILE, ENOBUFS). */
 const backOff = 100
+/**
+ * Accepts under way of a listener: so many clients may come in one turn. The kernel wakes those that wait for the socket one
+ * after the other, so that threads that share it get about so many each in turn.
+ */
+const accepts = 8
 
 interface Listening {
   readonly descriptor: number
   readonly events: StreamEvents
   /** Closed with the listener. */
   readonly isOwn: boolean
-  /** When to accept again after a failure; 0: it accepts. */
+  /** Accepts that failed, and when to try them again. */
+  failed: number
   retryAt: number
 }
 
@@ -40,8 +46,8 @@ export class Listeners {
   add(descriptor: number, events: StreamEvents, isOwn: boolean): number {
     this.#last += 1
     const id = this.#last
-    this.#listening.set(id, { descriptor, events, isOwn, retryAt: 0 })
-    this.#operations.accept(id, descriptor)
+    this.#listening.set(id, { descriptor, events, isOwn, failed: 0, retryAt: 0 })
+    this.#accept(id, descriptor, accepts)
     return id
   }
 
@@ -51,11 +57,14 @@ export class Listeners {
       if (result >= 0) this.#operations.close(result)
       return
     }
-    if (result >= 0 || passing.has(-result)) this.#operations.accept(id, listening.descriptor)
+    if (result >= 0 || passing.has(-result)) this.#accept(id, listening.descriptor, 1)
     else {
-      listening.retryAt = now + backOff
-      this.retryAt = Math.min(this.retryAt, listening.retryAt)
-      listening.events.refused?.(result)
+      listening.failed += 1
+      if (listening.failed === 1) {
+        listening.retryAt = now + backOff
+        this.retryAt = Math.min(this.retryAt, listening.retryAt)
+        listening.events.refused?.(result)
+      }
     }
     if (result >= 0) this.#take(result, listening.events)
   }
@@ -65,12 +74,17 @@ export class Listeners {
     if (now < this.retryAt) return
     this.retryAt = Infinity
     for (const [id, listening] of this.#listening) {
-      if (listening.retryAt === 0) continue
+      const { descriptor, failed } = listening
+      if (failed === 0) continue
       if (listening.retryAt <= now) {
-        listening.retryAt = 0
-        this.#operations.accept(id, listening.descriptor)
+        listening.failed = 0
+        this.#accept(id, descriptor, failed)
       } else this.retryAt = Math.min(this.retryAt, listening.retryAt)
     }
+  }
+
+  #accept(id: number, descriptor: number, times: number): void {
+    for (let time = 0; time < times; time += 1) this.#operations.accept(id, descriptor)
   }
 
   end(): void {

@@ -99,8 +99,8 @@ describe.skipIf(missing !== null)('a Worker that lives for a ring', () => {
     expect(second).toBeGreaterThan(0)
     await workers[0]?.ask('close')
     for (let client = 0; client < 40; client += 1) expect(await askEcho(socket.port)).toBe('hello')
-    // It may have had one accept under way.
-    expect(counts[0]).toBeLessThanOrEqual(first + 1)
+    // It may have had its accepts under way.
+    expect(counts[0]).toBeLessThanOrEqual(first + 8)
     expect((counts[0] ?? 0) + (counts[1] ?? 0)).toBe(440)
     await end()
     rig.end()
