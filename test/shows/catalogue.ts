@@ -1,7 +1,11 @@
 import { churn } from './churn.ts'
 import { consul } from './consul.ts'
 import { etcd } from './etcd.ts'
+import { feedback } from './feedback.ts'
 import { gatewayChurn } from './gateway/churn.ts'
+import { gatewayFaults } from './gateway/faults.ts'
+import { gatewaySlowloris } from './gateway/slowloris.ts'
+import { gatewayTunnels } from './gateway/tunnels.ts'
 import { gatewayTwoWorkers } from './gateway/twoWorkers.ts'
 import { handsOn } from './handsOn.ts'
 import { httpFuzz } from './httpFuzz.ts'
@@ -26,9 +30,13 @@ export const shows: Readonly<Record<string, Show>> = {
   scale,
   consul,
   etcd,
+  feedback,
   'http-fuzz': httpFuzz,
   'gateway-churn': gatewayChurn,
   'gateway-two-workers': gatewayTwoWorkers,
+  'gateway-tunnels': gatewayTunnels,
+  'gateway-slowloris': gatewaySlowloris,
+  'gateway-faults': gatewayFaults,
   'ipvs-kills': ipvsKills,
   'ipvs-scale': ipvsScale,
   'ipvs-ownership': ipvsOwnership,

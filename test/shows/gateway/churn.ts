@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { quantile, seeded } from '../../rig.ts'
 import type { Figures, Show } from '../show.ts'
 import type { LoadReport } from './load.actor.ts'
-import { startGateway, startInstances, startLoad, transportsHere, type RunningGateway } from './processes.ts'
+import { startGateway, startInstances, startLoad, overTransports, type RunningGateway } from './processes.ts'
 
 const shortClients = 24
 /** So many that several are at it when an instance is killed. */
@@ -20,16 +20,12 @@ export const gatewayChurn: Show = {
   async run(size) {
     const [seconds, killEvery, downMs] = size === 'full' ? [60, 5000, 1000] : [2, 900, 200]
     const seed = Number(process.env['TORB_SEED'] ?? Date.now() % 1e9)
-    const figures: Record<string, string | number> = {}
-    for (const transport of size === 'full' ? await transportsHere() : (await transportsHere()).slice(0, 1)) {
+    const figures = await overTransports(size, async (transport) => {
       await using gateway = await startGateway({ transport, workers: transport === 'ring' ? 2 : 1 })
-      const found = await churned(gateway, seconds * 1000, killEvery, downMs, seeded(seed)).catch(
-        (error: Error) => {
-          throw new Error(`${transport}, seed ${seed}: ${error.message}`, { cause: error })
-        },
-      )
-      for (const [what, figure] of Object.entries(found)) figures[`${transport}: ${what}`] = figure
-    }
+      return churned(gateway, seconds * 1000, killEvery, downMs, seeded(seed))
+    }).catch((error: Error) => {
+      throw new Error(`seed ${seed}: ${error.message}`, { cause: error })
+    })
     return { ...figures, seed }
   },
 }

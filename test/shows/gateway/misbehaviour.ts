@@ -13,7 +13,7 @@ const acts: Readonly<Record<string, Act>> = {
   '/ok': (socket, name) => socket.write(ok(name)),
   /** Waits for `release`. */
   '/hold': (socket, name) => held.push(() => socket.write(ok(name))),
-  '/slow': (socket, name) => drip(socket, ok(name), 1),
+  '/slow': (socket, name) => drip(socket, ok(name), 0),
   '/hang': () => undefined,
   '/hang-in-head': (socket) => socket.write('HTTP/1.1 200 OK\r\nContent-'),
   '/hang-in-body': (socket) => socket.write(begun),
@@ -34,19 +34,16 @@ const acts: Readonly<Record<string, Act>> = {
   /** Each of these would be taken for the answer to somebody else's request, were the connection used again. */
   '/more-than-its-length': (socket, name) => socket.write(`${ok(name)}poison`),
   '/two-answers': (socket, name) => socket.write(ok(name) + ok('poison')),
-  '/late-answer': (socket, name) => {
-    socket.write(ok(name))
-    setTimeout(() => socket.write(ok('poison')), 5)
-  },
   '/die': () => process.kill(process.pid, 'SIGKILL'),
 }
 
+/** Byte by byte, each in a segment of its own. */
 function drip(socket: Socket, text: string, everyMs: number): void {
-  let at = 0
-  const timer = setInterval(() => {
-    if (at === text.length || socket.destroyed) clearInterval(timer)
-    else socket.write(text.charAt(at++))
-  }, everyMs)
+  if (text === '' || socket.destroyed) return
+  socket.write(text.charAt(0))
+  const next = (): void => drip(socket, text.slice(1), everyMs)
+  if (everyMs === 0) setImmediate(next)
+  else setTimeout(next, everyMs)
 }
 
 /** An instance that does what the path says, or for all paths the same. */
