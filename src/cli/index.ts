@@ -23,6 +23,10 @@ export const commands: Readonly<Record<string, Entry>> = {
     summary: 'shows services and backends: health, weights, connections',
     load: async () => (await import('./services.ts')).services,
   },
+  functions: {
+    summary: 'shows and changes the functions of the gateway',
+    load: async () => (await import('./functions.ts')).functions,
+  },
   top: {
     summary: 'shows them live',
     load: async () => (await import('./top.ts')).top,

@@ -78,7 +78,7 @@ function announcerCells({ name, state, pending, since, url, message }: Planes['a
 }
 
 /** `2026-11-21 14:59:07` */
-const timeText = (time: string): string => time.slice(0, 19).replace('T', ' ')
+export const timeText = (time: string): string => time.slice(0, 19).replace('T', ' ')
 
 /** `tcp 900, tcpfin 120`; what is deeper is JSON. */
 function factText(value: unknown): string {
