@@ -104,6 +104,11 @@ it('a patch replaces what it names, and the result is as strict as a new functio
   const spec = readFunction({ ips: ['a', 'b'], weights: [1, 2], retries: 3 })
   expect(patchFunction(spec, { weights: [5, 1] })).toEqual({ ips: ['a', 'b'], weights: [5, 1], retries: 3 })
   expect(refusalOf(() => patchFunction(spec, { weights: [5] }))).toContain('weights has 1 numbers')
+  // What feedback wrote is kept beside other changes; weights of an operator end it.
+  const written = { ...spec, weights: [60, 40], base_weights: [1, 1] }
+  expect(patchFunction(written, { retries: 1 })).toEqual({ ...written, retries: 1 })
+  expect(patchFunction(written, { weights: [5, 1] })).toEqual({ ...spec, weights: [5, 1] })
+  expect(refusalOf(() => patchFunction(spec, { base_weights: [1] }))).toContain('base_weights has 1')
 })
 
 describe('a key', () => {

@@ -4,6 +4,7 @@ import { sum } from './allot.ts'
 import {
   feedbackDefaults,
   overlayUnits,
+  resumed,
   step,
   type FeedbackDecision,
   type FeedbackState,
@@ -219,6 +220,19 @@ describe('feedback', () => {
     expect(after('off')).toBeNull()
     // Twice the weight of b.
     expect(after('a', 'b', 'a')).toEqual([71, 29, 0])
+  })
+
+  it('goes on from the weights of an earlier run, and from the configured ones where those are of no use', () => {
+    const configured = ['a', 'b', 'a', 'c'].map((instance, n) => ({ instance, weight: n === 3 ? 0 : 1 }))
+    const next = step(resumed(configured, [80, 20, 0, 9]), configured, [], feedbackDefaults)
+    // A step back toward 2 to 1.
+    expect(next.weights).toEqual([80, 20, 0, 0])
+    expect([...next.state.values()].map(({ factor }) => factor)).toEqual([
+      expect.closeTo(1.2, 1),
+      expect.closeTo(0.6, 1),
+    ])
+    expect(resumed(configured, [80, 0, 0, 0])).toEqual(new Map())
+    expect(resumed([], [])).toEqual(new Map())
   })
 
   it('keeps sum, floor and greatest step whatever it observes', () => {

@@ -122,6 +122,33 @@ describe('weights by feedback', () => {
     expect(gateway.overlays.at(-1)?.weights).toEqual([55, 45])
   })
 
+  it('are written for others with the configured ones beside them, and go on from there after a restart', () => {
+    const gateway = new Gateway()
+    const spec = gateway.put('resnet', ['a', 'b'])
+    const first = started(gateway)
+    first.tick(0)
+    gateway.serve('resnet', 100, { a: 1, b: 100 })
+    first.tick(interval)
+    const written = { ...spec, weights: [55, 45], base_weights: [1, 1] }
+    expect(gateway.writes).toEqual([{ name: 'resnet', from: spec, to: written }])
+    gateway.specs.set('resnet', written)
+    // What is written already needs no overlay.
+    first.tick(2 * interval)
+    expect(gateway.overlays.map(({ weights }) => weights)).toEqual([[55, 45], null])
+
+    const second = started(gateway)
+    second.tick(0)
+    gateway.serve('resnet', 100, { a: 1, b: 100 })
+    second.tick(interval)
+    expect(gateway.decisions.slice(-2)).toMatchObject([
+      { instance: 'a', from: 55, to: 59 },
+      { instance: 'b', from: 45, to: 41 },
+    ])
+    expect(gateway.writes.at(-1)?.to).toEqual({ ...spec, weights: [59, 41], base_weights: [1, 1] })
+    second.stop()
+    expect(gateway.writes.at(-1)?.to).toEqual(spec)
+  })
+
   it('are decided in every interval until it is stopped', async () => {
     const gateway = new Gateway()
     gateway.put('resnet', ['a', 'b'])
