@@ -225,20 +225,26 @@ interface Recorder {
   trace(): string
 }
 
-/** Passes the gateway's counters on and keeps them, with the weights in force: what test/shows/feedback.ts saw, to be replayed. */
+/** Passes the gateway's counters on and keeps them, with the weights in force: src/sources/feedback/trace.test.ts replays them. */
 function record({ gateway }: TestGateway, table: FunctionTable): Recorder {
-  const rows: unknown[] = []
+  const header = ['a', 'b', 'c'].flatMap((name) =>
+    ['answered', 'failed', 'milliseconds'].map((what) => `${name} ${what}`),
+  )
+  const rows = [[...header, 'weights'].join(',')]
   return {
     state: (asked) => {
       const state = gateway.state(asked)
-      const totals = state?.instances.map(({ successful, failures, serverErrors, milliseconds }) => ({
-        answered: successful,
-        failed: Math.max(failures, serverErrors),
-        milliseconds: Math.round(milliseconds * 1000) / 1000,
-      }))
-      rows.push({ totals, weights: table.function(asked)?.overlay?.weights ?? null })
+      const totals = (state?.instances ?? []).flatMap(
+        ({ successful, failures, serverErrors, milliseconds }) => [
+          successful,
+          Math.max(failures, serverErrors),
+          Math.round(milliseconds * 1000) / 1000,
+        ],
+      )
+      const weights = table.function(asked)?.overlay?.weights ?? []
+      rows.push([...totals, weights.join(':')].join(','))
       return state
     },
-    trace: () => `[\n${rows.map((row) => JSON.stringify(row)).join(',\n')}\n]\n`,
+    trace: () => `${rows.join('\n')}\n`,
   }
 }

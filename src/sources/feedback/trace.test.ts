@@ -5,12 +5,26 @@ import { sum } from './allot.ts'
 import { feedbackDefaults, step, type FeedbackDecision, type FeedbackState } from './controller.ts'
 import { Feedback } from './feedback.ts'
 
+const instances = ['a', 'b', 'c']
+
 /**
  * What the show `feedback` saw in 134 intervals on a busy machine: instances of 2, 4 and 8 ms, whose speeds are turned round
  * in interval 72; in 52 to 58 and from 115 on the machine stands still now and then. Recorded anew by
- * `TORB_TRACE=src/sources/feedback/trace.json npm run show feedback`.
+ * `TORB_TRACE=src/sources/feedback/trace.csv npm run show feedback`.
  */
-const trace = JSON.parse(readFileSync(new URL('trace.json', import.meta.url), 'utf8')) as readonly Row[]
+const trace = readFileSync(new URL('trace.csv', import.meta.url), 'utf8')
+  .trim()
+  .split('\n')
+  .slice(1)
+  .map((line): Row => {
+    const cells = line.split(',')
+    const weights = cells.pop() ?? ''
+    const totals = instances.map((_, n) => {
+      const [answered = 0, failed = 0, milliseconds = 0] = cells.slice(3 * n, 3 * n + 3).map(Number)
+      return { answered, failed, milliseconds }
+    })
+    return { totals, weights: weights === '' ? null : weights.split(':').map(Number) }
+  })
 
 interface Row {
   /** Counters at the end of an interval. */
@@ -25,7 +39,6 @@ interface Row {
 
 const works = [2, 4, 8]
 const turnedAt = 72
-const instances = ['a', 'b', 'c']
 
 describe('a recorded run', () => {
   it('comes to the weights that it came to live, each within its bounds', () => {
