@@ -10,10 +10,8 @@ import { MemoryStore } from '../fixtures/memoryStore.ts'
 import { quantile, seeded } from '../rig.ts'
 import type { Figures, Show } from './show.ts'
 
-/** Requests a second; two fifths of what the instances can do together. */
-const rate = 350
-/** Milliseconds of work for a request: 500, 250 and 125 requests a second. */
-const works = [2, 4, 8]
+/** How many times as long as the fastest an instance takes. */
+const slowness = [1, 2, 4]
 const name = 'f'
 
 /** Instances of different speed behind equal weights, then with feedback; at the end they change places. */
@@ -23,7 +21,10 @@ export const feedback: Show = {
   async run(size) {
     const seed = Number(process.env['TORB_SEED'] ?? Date.now() % 1e9)
     const isFull = size === 'full'
-    const [intervalMs, intervals, settling] = isFull ? [500, 20, 60] : [150, 4, 16]
+    const [work, intervalMs, intervals, settling] = isFull ? [8, 1000, 20, 60] : [2, 150, 4, 16]
+    const works = slowness.map((times) => times * work)
+    // Two fifths of what the instances can do together.
+    const rate = 0.4 * works.reduce((sum, milliseconds) => sum + 1000 / milliseconds, 0)
     const stations = works.map((work) => new Station(work))
     await using fleet = new AsyncDisposableStack()
     const instances: Instance[] = []
@@ -43,7 +44,7 @@ export const feedback: Show = {
     })
     fleet.defer(() => table.close())
     await table.put(name, { ips: instances.map(({ text }) => text), weights: works.map(() => 1) })
-    const client = new Client(gateway.gateway.port, seeded(seed))
+    const client = new Client(gateway.gateway.port, rate, seeded(seed))
     fleet.defer(() => client.end())
 
     /** The fastest becomes the slowest. */
@@ -130,7 +131,7 @@ class Client {
   readonly #open = new Set<Promise<void>>()
   readonly #timer: NodeJS.Timeout
 
-  constructor(port: number, random: () => number) {
+  constructor(port: number, rate: number, random: () => number) {
     let next = performance.now()
     this.#timer = setInterval(() => {
       for (; next <= performance.now(); next -= (Math.log(1 - random()) * 1000) / rate) {
@@ -186,7 +187,7 @@ async function measured(
       answers,
       milliseconds,
     }))
-  const means: number[][] = works.map(() => [])
+  const means: number[][] = slowness.map(() => [])
   client.took()
   let before = totals()
   for (let interval = 0; interval < intervals; interval++) {

@@ -8,9 +8,9 @@ import { Feedback } from './feedback.ts'
 const instances = ['a', 'b', 'c']
 
 /**
- * What the show `feedback` saw in 134 intervals on a busy machine: instances of 2, 4 and 8 ms, whose speeds are turned round
- * in interval 72; in 52 to 58 and from 115 on the machine stands still now and then. Recorded anew by
- * `TORB_TRACE=src/sources/feedback/trace.csv npm run show feedback`.
+ * What the show `feedback` saw in 134 intervals of 500 ms on a busy machine (`TORB_TRACE=FILE npm run show feedback` writes
+ * one): instances of 2, 4 and 8 ms, whose speeds are turned round in interval 72; in 52 to 58 and from 115 on the machine
+ * stands still now and then.
  */
 const trace = readFileSync(new URL('trace.csv', import.meta.url), 'utf8')
   .trim()
