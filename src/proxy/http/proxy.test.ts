@@ -6,12 +6,13 @@ import { bodySuite } from './proxyBodySuite.ts'
 import { faultSuite } from './proxyFaultSuite.ts'
 import { sharedSuite } from './proxySharedSuite.ts'
 import { forwardingSuite } from './proxySuite.ts'
+import { trapSuite } from './proxyTrapSuite.ts'
 import { tunnelSuite } from './proxyTunnelSuite.ts'
 
 const missing = await ringMissing()
 if (missing !== null) console.warn(`skipped: the HTTP proxy over the ring, as ${missing}`)
 
-for (const suite of [forwardingSuite, bodySuite, tunnelSuite, faultSuite, sharedSuite]) {
+for (const suite of [forwardingSuite, bodySuite, tunnelSuite, faultSuite, sharedSuite, trapSuite]) {
   suite('node:net', (options) => new PortableStreams(options))
   if (missing === null) suite('the ring', async (options) => driven(await RingStream.open(options)))
 }
