@@ -20,6 +20,18 @@ describe.each([
       ] as const)
     : []),
 ] as const)('the gateway on $transport with $workers Workers', (options) => {
+  it('tries as many instances as the function says', async () => {
+    await using good = await named('good')
+    await using gateway = await startTestGateway(options)
+    // Nobody listens there.
+    const ips = [...Array.from({ length: 8 }, (_, i) => `127.0.0.9:${i + 1}`), good.text]
+    const spec = { ips, weights: Array<number>(9).fill(1), ejection: null }
+    await gateway.put('f', { ...spec, retries: 8 })
+    expect(await gateway.get('/function/f')).toMatchObject({ status: 200, body: 'good' })
+    await gateway.put('g', { ...spec, retries: 7 })
+    expect((await gateway.get('/function/g')).status).toBe(502)
+  })
+
   it('chooses in the order of the contract', async () => {
     await using a = await named('A')
     await using b = await named('B')

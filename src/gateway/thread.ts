@@ -1,3 +1,4 @@
+import { maxRetries } from '../model/function.ts'
 import { HttpProxy } from '../proxy/http/proxy.ts'
 import { ProxyCounters } from '../proxy/http/proxyCounters.ts'
 import { AccessLog } from '../proxy/http/proxyLog.ts'
@@ -7,6 +8,9 @@ import { Board, type BoardSize } from './board.ts'
 import { GatewayPolicy, type GatewayIdentity } from './policy.ts'
 import type { TableChange } from './publisher.ts'
 import { Statistics } from './statistics.ts'
+
+/** The first instance and those of its retries, each on a connection that was open already and on a fresh one. */
+const mostAttempts = 2 * (1 + maxRetries)
 
 /** What a Worker is made with. */
 export interface ThreadSetup {
@@ -70,7 +74,7 @@ export class GatewayThread {
     this.#proxy = new HttpProxy({
       transport,
       policy: this.#policy,
-      options: { ...setup.proxy, upstreams: size.upstreams },
+      options: { attempts: mostAttempts, ...setup.proxy, upstreams: size.upstreams },
       counters: new ProxyCounters(setup.counters),
       ...(setup.accessLog === null ? {} : { log: new AccessLog(setup.accessLog) }),
     })

@@ -11,6 +11,8 @@ export type SelectionMethod = (typeof selectionMethods)[number]
 export type FunctionName = string
 
 const maxInstances = 4096
+/** Further instances that a request may try. */
+export const maxRetries = 8
 /** So that the largest weight is still exact when a fraction of six digits is made whole. */
 const maxFunctionWeight = 1e9
 
@@ -59,7 +61,9 @@ const fields = {
     .optional()
     .describe('what method hash goes by; default: the address of the client'),
   limits: functionLimits.optional(),
-  retries: whole(0, 8).optional().describe('further instances that an idempotent request may try; default 1'),
+  retries: whole(0, maxRetries)
+    .optional()
+    .describe('further instances that an idempotent request may try; default 1'),
   ejection: ejectionBody.nullish().describe('instances that fail in a row are left out; null: never'),
   pulse: pulseBody.nullish().describe('health check of each instance that is no gateway; default: none'),
 }
