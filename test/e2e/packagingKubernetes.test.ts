@@ -1,7 +1,11 @@
-import { readFileSync } from 'node:fs'
+import { mkdtempDisposableSync, readFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { parseAllDocuments } from 'yaml'
 import { z } from 'zod'
+import { get, named } from '../../src/gateway/gatewaySuite.ts'
+import { freePort, request, runTorb } from '../rig.ts'
 
 /** Kubernetes' fields as far as the manifest uses them: a name it does not know is a mistake, and so is a wrong type. */
 const labels = z.record(z.string(), z.string())
@@ -129,5 +133,37 @@ describe('the Kubernetes manifest', () => {
     const mounts = new Map(gateway.volumeMounts.map(({ name, mountPath }) => [name, mountPath]))
     expect([...mounts.keys()].sort()).toEqual(template.spec.volumes.map(({ name }) => name).sort())
     expect(mounts.get('data')).toBe(gateway.command[gateway.command.indexOf('--data') + 1])
+  })
+
+  it('starts a gateway by its command and its environment', async () => {
+    using data = mkdtempDisposableSync(join(tmpdir(), 'torb-kubernetes-'))
+    await using instance = await named('answer')
+    const port = await freePort()
+    const [, ...args] = gateway.command.map((argument, n) => {
+      const before = gateway.command[n - 1]
+      return before === '-l' ? '127.0.0.1:0' : before === '--data' ? data.path : argument
+    })
+    const environment = {
+      ...config.data,
+      eb_go_lb_listen_port: String(port),
+      eb_go_lb_etcd_host: '',
+      eb_go_lb_node_name: 'node-7',
+    }
+    await using torb = await runTorb(args, /^torb ready /, environment)
+    const { eb_go_lb_zone: zone = '' } = config.data
+    const unknown = await get(port, '/function/none')
+    expect(unknown).toMatchObject({
+      status: 404,
+      body: `error selecting server: no servers found for function: none - in ${zone}`,
+    })
+    const [api = ''] = /http:\S+/.exec(torb.lines.join()) ?? []
+    const put = await request(`${api}/functions/f`, 'PUT', { ips: [instance.text], weights: [1] })
+    expect(put.status).toBe(200)
+    expect(await get(port, '/function/f')).toMatchObject({
+      status: 200,
+      body: 'answer',
+      headers: { 'x-forwarded-for': 'node-7', 'x-final-host': instance.text },
+    })
+    expect((await request(`${api}${gateway.readinessProbe.httpGet.path}`)).status).toBe(200)
   })
 })
