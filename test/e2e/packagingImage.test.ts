@@ -1,7 +1,8 @@
-import { globSync, mkdtempDisposableSync } from 'node:fs'
+import { globSync, mkdtempDisposableSync, readFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { parseAllDocuments } from 'yaml'
 import { installDebianRoot } from '../../lab/debianRoot.ts'
 import { Docker, dockerMissing, installDocker } from '../../lab/docker.ts'
 import { Network } from '../../lab/namespaces.ts'
@@ -96,6 +97,47 @@ describe.skipIf(missing !== null)('the image, in a Docker engine whose host is a
     await docker.run('rm', '--force', 'machine')
   })
 
+  it('runs the gateway as the Kubernetes manifest does: its user, no capability, a read-only root', async () => {
+    const [, config, daemonSet] = parseAllDocuments(
+      readFileSync(new URL('../../packaging/kubernetes/daemonset.yaml', import.meta.url), 'utf8'),
+    ).map((document) => document.toJS() as unknown) as [unknown, ConfigMap, DaemonSet]
+    const { containers, securityContext } = daemonSet.spec.template.spec
+    const user = `${securityContext.runAsUser}:${securityContext.runAsGroup}`
+    // Where emptyDir is, tmpfs stands; there is no etcd.
+    const environment = { ...config.data, eb_go_lb_etcd_host: '', eb_go_lb_node_name: 'node-7' }
+    const [program = '', ...args] = containers[0].command
+    await docker.run(
+      ...`run -d --name gateway --net=host --read-only --cap-drop=ALL --user=${user}`.split(' '),
+      ...`--security-opt no-new-privileges --tmpfs /tmp --tmpfs /var/lib/torb:mode=0700,uid=${securityContext.runAsUser}`.split(
+        ' ',
+      ),
+      ...Object.entries(environment).map(([name, value]) => `--env=${name}=${value}`),
+      `--entrypoint=${program}`,
+      'torb',
+      ...args,
+    )
+    await docker.run(
+      ...'run -d --name instance --net=host --entrypoint torb torb server --port 4445'.split(' '),
+    )
+    await until(async () => (await docker.run('logs', 'gateway')).includes('torb ready'))
+    await until(async () => (await docker.run('logs', 'instance')) !== '')
+    const put = { ips: ['127.0.0.1:4445'], weights: [1] }
+    expect(await director.request('http://localhost:4672/functions/f', 'PUT', put)).toMatchObject({
+      status: 200,
+    })
+    for (const client of [director, outside]) {
+      const answer = await client.request('http://10.0.2.15:8080/function/f/doWork')
+      expect(answer).toMatchObject({ status: 200 })
+      expect(await client.request('http://10.0.2.15:8080/function/g')).toMatchObject({
+        status: 404,
+        body: expect.stringContaining(`- in ${config.data['eb_go_lb_zone']}`),
+      })
+    }
+    await docker.run('stop', 'gateway')
+    expect(await docker.run('inspect', '--format', '{{.State.ExitCode}}', 'gateway')).toBe('0')
+    await docker.run('rm', '--force', 'gateway', 'instance')
+  })
+
   it("runs by the tutorial's line and balances over the tutorial's containers", async () => {
     const server = async (name: string): Promise<void> => {
       await docker.run(
@@ -146,6 +188,21 @@ describe.skipIf(missing !== null)('the image, in a Docker engine whose host is a
     await expect(director.request('http://10.0.2.15:4672/healthz')).rejects.toThrow(/ECONNREFUSED/)
   })
 })
+
+interface ConfigMap {
+  readonly data: Readonly<Record<string, string>>
+}
+
+interface DaemonSet {
+  readonly spec: {
+    readonly template: {
+      readonly spec: {
+        readonly securityContext: { readonly runAsUser: number; readonly runAsGroup: number }
+        readonly containers: readonly [{ readonly command: readonly string[] }]
+      }
+    }
+  }
+}
 
 /** Waits for a condition, at most until the test's own limit. */
 async function until(condition: () => Promise<boolean>): Promise<void> {

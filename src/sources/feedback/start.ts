@@ -60,6 +60,8 @@ export function startFeedback(settings: FeedbackSettings, parts: FeedbackParts):
   const { table, gateway, events, log, etcd, now = Date.now } = parts
   const writer = settings.writes ? etcd : null
   const writing = new Map<FunctionName, Promise<void>>()
+  /** One outage is told once. */
+  let isRefused = false
 
   function* observed(): Iterable<ObservedFunction> {
     for (const name of table.names()) {
@@ -76,9 +78,11 @@ export function startFeedback(settings: FeedbackSettings, parts: FeedbackParts):
     if (writer === null || published?.owner !== 'etcd' || published.spec !== from || writing.has(name)) return
     const done = writer
       .write(published.zone, name, from, to)
+      .then(() => void (isRefused = false))
       .catch((error: unknown) => {
         const text = error instanceof Error ? error.message : String(error)
-        log.warn({ function: name }, `feedback: weights could not be written: ${text}`)
+        if (!isRefused) log.warn({}, `feedback: weights are not written to etcd: ${text}`)
+        isRefused = true
       })
       .finally(() => writing.delete(name))
     writing.set(name, done)
