@@ -5,31 +5,37 @@ import { setTimeout as sleep } from 'node:timers/promises'
 /** Requests at a fixed rate over kept connections, whatever it takes to answer them. */
 export interface PacedReport {
   readonly answered: number
-  /** Answers of another status than 200, and connections that ended. */
-  readonly failures: number
+  /** Answers of another status than 200, connections that ended and requests without an answer, with how many there are. */
+  readonly failures: Readonly<Record<string, number>>
   /** Milliseconds from when each was due until its answer was whole. */
   readonly took: readonly number[]
+}
+
+class Report implements PacedReport {
+  answered = 0
+  readonly failures: Record<string, number> = {}
+  readonly took: number[] = []
+
+  failed(what: string, count = 1): void {
+    this.failures[what] = (this.failures[what] ?? 0) + count
+  }
 }
 
 /** One connection: one request after the other, each when it is due. */
 class Client {
   readonly #socket: Socket
   readonly #request: string
-  readonly #report: { answered: number; failures: number; took: number[] }
+  readonly #report: Report
   /** When those that are still to be sent, or answered, were due. */
   readonly #due: number[] = []
   #answer = ''
 
-  constructor(
-    socket: Socket,
-    request: string,
-    report: { answered: number; failures: number; took: number[] },
-  ) {
+  constructor(socket: Socket, request: string, report: Report) {
     this.#socket = socket
     this.#request = request
     this.#report = report
     socket.on('data', (chunk: Buffer) => this.#take(chunk.toString('latin1')))
-    socket.on('error', () => report.failures++)
+    socket.on('error', (error) => report.failed(error.message))
   }
 
   due(at: number): void {
@@ -54,7 +60,7 @@ class Client {
     if (this.#answer.startsWith('HTTP/1.1 200 ') && due !== undefined) {
       this.#report.answered++
       this.#report.took.push(performance.now() - due)
-    } else this.#report.failures++
+    } else this.#report.failed(this.#answer.slice(0, this.#answer.indexOf('\r\n')))
     this.#answer = ''
     if (this.#due.length > 0) this.#socket.write(this.#request)
   }
@@ -66,7 +72,7 @@ export const actor = {
     path: string,
     load: { readonly rate: number; readonly milliseconds: number; readonly connections: number },
   ): Promise<PacedReport> {
-    const report = { answered: 0, failures: 0, took: [] as number[] }
+    const report = new Report()
     const request = `GET ${path} HTTP/1.1\r\nHost: gateway\r\n\r\n`
     const clients: Client[] = []
     for (let index = 0; index < load.connections; index++) {
@@ -85,7 +91,9 @@ export const actor = {
     for (let i = 0; i < 500 && clients.some(({ waiting }) => waiting > 0); i++) await sleep(10)
     const unanswered = clients.reduce((sum, { waiting }) => sum + waiting, 0)
     for (const client of clients) client.end()
-    return { ...report, failures: report.failures + unanswered }
+    if (unanswered > 0) report.failed('no answer', unanswered)
+    const { answered, failures, took } = report
+    return { answered, failures, took }
   },
 }
 export type PacedActor = typeof actor
