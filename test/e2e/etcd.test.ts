@@ -5,9 +5,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { Etcd, etcdMissing } from '../../lab/etcd.ts'
-import { named } from '../../src/gateway/gatewaySuite.ts'
+import { get, named } from '../../src/gateway/gatewaySuite.ts'
 import { Writer } from '../../src/sources/etcd/writer.ts'
 import { followEtcd, keyOf, routeByEtcd, until, valueOf } from '../etcdRig.ts'
+import { freePort, request, runTorb } from '../rig.ts'
 
 const missing = etcdMissing()
 /** Asks often whether all is known, so that a test does not wait for it. */
@@ -318,5 +319,47 @@ describe.skipIf(missing !== null)(`etcd${missing === null ? '' : ` (skipped: ${m
     await etcd.start()
     await etcd.ctl('put', keyOf('f'), one(3))
     await until(() => chain.functions().join() === 'f=3' && chain.state() === 'current')
+  })
+
+  it('is what torb gateway goes by: password of the environment, state, rejected keys, a loss that is confirmed', async () => {
+    using data = mkdtempDisposableSync(join(tmpdir(), 'torb-etcd-'))
+    await using instance = await named('A')
+    await using etcd = await Etcd.start()
+    await etcd.ctl('put', keyOf('f'), valueOf([instance.text], [3]))
+    await etcd.ctl('put', keyOf('bad'), valueOf([], [1]))
+    await etcd.enableAuth('torb', 'secret', keyOf(''))
+    const port = await freePort()
+    await using torb = await runTorb(
+      ['gateway', '-l', '127.0.0.1:0', '--data', data.path, '--etcd-user', 'torb'],
+      /^torb ready /,
+      {
+        eb_go_lb_zone: 'zone-b',
+        eb_go_lb_etcd_host: etcd.urls.join(' '),
+        eb_go_lb_handler_type: 'wrr',
+        eb_go_lb_listen_port: String(port),
+        TORB_ETCD_PASSWORD: 'secret',
+      },
+    )
+    const [api = ''] = /http:\S+/.exec(torb.lines.join()) ?? []
+    const state = async (): Promise<unknown> => {
+      const { body } = await request(`${api}/functions`)
+      const { sources } = body as { readonly sources: readonly { source: string; state: string }[] }
+      return sources.find(({ source }) => source === 'etcd')?.state
+    }
+    const asked = async (): Promise<number> => (await get(port, '/function/f')).status
+    await until(async () => (await asked()) === 200 && (await state()) === 'current')
+    expect(await request(`${api}/functions?rejected`)).toMatchObject({
+      status: 200,
+      body: [{ source: 'etcd', key: keyOf('bad'), reason: expect.stringContaining('weights has 1 numbers') }],
+    })
+    await etcd.empty()
+    await until(async () => (await state()) === 'stale')
+    expect(await asked()).toBe(200)
+    await etcd.start()
+    await until(async () => (await state()) === 'held')
+    expect(await asked()).toBe(200)
+    const confirmed = await request(`${api}/sources/etcd/confirm`, 'POST')
+    expect(confirmed).toMatchObject({ status: 200, body: { changes: 1 } })
+    expect(await asked()).toBe(404)
   })
 })
