@@ -290,6 +290,26 @@ export function streamSuite(
       ).toBe(hash)
     })
 
+    it('gives the slot of a closed connection to nobody while others send out of it', async () => {
+      const slotBytes = 4 * 1024 * 1024
+      const { transport, events, listener, connection: source, at } = await accepted(2, slotBytes)
+      const reader = client(listener.port)
+      const sink = await events.expect('accepted')
+      reader.socket.pause()
+      const port = await server(() => undefined)
+      for (let index = 0; index < slotBytes; index++)
+        transport.arena[at + index] = (index * 31 + (index >> 8)) & 0xff
+      const bytes = Buffer.from(transport.arena.subarray(at, at + slotBytes))
+      transport.send(sink, at, slotBytes, false)
+      transport.close(source)
+      await new Promise((resolve) => setTimeout(resolve, 20))
+      expect(transport.connect('127.0.0.1', port, events)).toBe(-1)
+      reader.socket.resume()
+      expect(await events.next()).toEqual(['sent', sink, slotBytes])
+      expect((await reader.has(slotBytes)).equals(bytes)).toBe(true)
+      await expect.poll(() => transport.connect('127.0.0.1', port, events)).toBe(source)
+    })
+
     it('receives and sends at the same time', async () => {
       const { transport, events, peer, connection, at } = await accepted()
       transport.receive(connection, at, 1000)

@@ -29,6 +29,8 @@ export class PortableStreams implements StreamTransport {
   readonly slotBytes: number
   readonly #connections: (PortableConnection | null)[]
   readonly #free: Connection[]
+  /** Sends under way out of each slot, whoever's they are: until they are done nobody else gets it. */
+  readonly #holds: Uint32Array
   readonly #servers = new Set<Server>()
   readonly #bothFamilies: boolean
   #wake: NodeJS.Timeout | undefined
@@ -40,6 +42,7 @@ export class PortableStreams implements StreamTransport {
     this.arena = new Uint8Array(slots * slotBytes)
     this.#connections = Array<PortableConnection | null>(slots).fill(null)
     this.#free = Array.from({ length: slots }, (_, index) => slots - 1 - index)
+    this.#holds = new Uint32Array(slots)
   }
 
   slotOf(connection: Connection): number {
@@ -96,7 +99,11 @@ export class PortableStreams implements StreamTransport {
 
   /** `more` is not used: node:net has no MSG_MORE. */
   send(connection: Connection, at: number, bytes: number): void {
-    this.#connections[connection]?.send(at, bytes)
+    const sender = this.#connections[connection]
+    if (sender === null || sender === undefined) return
+    const slot = Math.floor(at / this.slotBytes)
+    this.#holds[slot]! += 1
+    sender.send(at, bytes, () => this.#release(slot))
   }
 
   shutdown(connection: Connection): void {
@@ -151,9 +158,14 @@ export class PortableStreams implements StreamTransport {
     const connection = this.#connections[number]
     if (connection === null || connection === undefined) return null
     this.#connections[number] = null
-    this.#free.push(number)
+    if (this.#holds[number] === 0) this.#free.push(number)
     connection.open = false
     return connection.socket
+  }
+
+  #release(slot: number): void {
+    this.#holds[slot]! -= 1
+    if (this.#holds[slot] === 0 && this.#connections[slot] === null) this.#free.push(slot)
   }
 }
 
@@ -212,9 +224,11 @@ class PortableConnection {
     else this.#goOn()
   }
 
-  send(at: number, bytes: number): void {
+  /** @param done is called when the bytes are not needed any more, also where nobody hears of the send */
+  send(at: number, bytes: number, done: () => void): void {
     const view = Buffer.from(this.#arena.buffer, this.#arena.byteOffset + at, bytes)
     this.socket.write(view, (error) => {
+      done()
       if (this.open) this.#events.sent(this.number, error ? errnoOf(error) : bytes)
     })
   }
