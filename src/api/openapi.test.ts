@@ -1,6 +1,7 @@
 import { createConfig, lintFromString } from '@redocly/openapi-core'
 import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { functionBody, functionPatchBody, readFunction, type FunctionBody } from '../model/function.ts'
 import { injectedApi, type InjectedApi } from '../../test/fixtures/api.ts'
 
 interface Operation {
@@ -81,6 +82,14 @@ describe('/openapi.json', () => {
       if (!['GET', 'POST'].includes(method)) expected.push('409', '507')
       expect(known, `${method} ${path}`).toEqual(expect.arrayContaining(expected))
     }
+  })
+
+  it('has examples of functions that the model takes', () => {
+    const { examples } = document.components.schemas['FunctionInput'] as { examples: FunctionBody[] }
+    expect(examples.length).toBeGreaterThan(1)
+    for (const example of examples) expect(readFunction(functionBody.parse(example))).toEqual(example)
+    const patch = document.components.schemas['FunctionPatchInput'] as { examples: object[] }
+    for (const example of patch.examples) expect(functionPatchBody.parse(example)).toEqual(example)
   })
 
   it('is covered by the page for people, with a command each', () => {
