@@ -38,6 +38,8 @@ export interface StreamTransport {
   localOf(connection: Connection): Endpoint
   /** Moves bytes from one connection to the other without touching them, until so many have passed or the source ends; `relayed` tells. Absent where it cannot. */
   relay?(from: Connection, to: Connection, bytes: number): void
+  /** Whether it is the destination of a relay that keeps it waiting. */
+  isRelayFull?(from: Connection): boolean
 
   /** Milliseconds of a clock that never goes back; may be the same within one turn of events. */
   now(): number
@@ -73,6 +75,14 @@ export interface StreamEvents {
   sent(connection: Connection, result: number): void
   /** So many bytes more have passed in a relay. */
   relaying?(connection: Connection, bytes: number): void
-  /** Bytes that a relay has passed, once it is over. */
+  /**
+   * Bytes that a relay has passed, once it is over. -EPIPE: the destination takes no more. Where descriptors have run out
+   * (-EMFILE, -ENFILE) or it does not get at the bytes (-EAGAIN), receiving goes on from where it is.
+   */
   relayed?(connection: Connection, result: number): void
 }
+
+/** EAGAIN, ENFILE and EMFILE (asm-generic/errno-base.h): the relay cannot go on, but receiving can. */
+export const mayReceive = (result: number): boolean => result === -11 || result === -23 || result === -24
+/** The same. */
+export const EPIPE = 32

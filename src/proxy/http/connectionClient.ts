@@ -47,6 +47,8 @@ export class ClientConnection {
   end = 0
   receiving = false
   sending = false
+  /** What it sends goes to the upstream without a copy. */
+  relays = false
   /** It will send no more. */
   ended = false
   /** The request under way is its last one. */
@@ -73,10 +75,16 @@ export class ClientConnection {
     return this.#state !== CLOSED
   }
 
+  /** It is its turn to send. */
+  get isAsked(): boolean {
+    if (!this.relays) return this.receiving
+    return this.#context.transport.isRelayFull?.(this.number) !== true
+  }
+
   accepted(): void {
     const context = this.#context
     this.#state = IDLE
-    this.receiving = this.sending = this.ended = this.closing = false
+    this.receiving = this.sending = this.relays = this.ended = this.closing = false
     const { address } = context.transport.peerOf(this.number)
     this.addressLength = Math.min(address.length, addressLimit)
     for (let index = 0; index < this.addressLength; index++) this.address[index] = address.charCodeAt(index)
@@ -112,6 +120,18 @@ export class ClientConnection {
     if (result < 0) return this.cut()
     if (this.#state === ANSWERING) this.answered(this.#exchange.whole)
     else if (this.#state === EXCHANGING) this.#exchange.pieceSent()
+  }
+
+  relaying(bytes: number): void {
+    this.#context.tick()
+    this.#exchange.requestRelaying(bytes)
+  }
+
+  relayed(result: number): void {
+    this.relays = false
+    this.#context.tick()
+    if (this.#state === EXCHANGING) this.#exchange.requestRelayed(result)
+    else if (this.#state === LINGERING) this.receiveAnew()
   }
 
   /** Its time is over. */
@@ -237,6 +257,13 @@ export class ClientConnection {
     this.#receive()
   }
 
+  /** Passes on up to so many bytes without a copy. */
+  relay(upstream: Connection, bytes: number): void {
+    this.begin = this.end = this.#slot
+    this.relays = true
+    this.#context.transport.relay?.(this.number, upstream, bytes)
+  }
+
   /** Receives behind a request that has come whole: the next one, or that the client has gone. */
   receiveEarly(): void {
     if (this.receiving || this.ended || this.begin < this.end) return
@@ -262,7 +289,7 @@ export class ClientConnection {
     this.#context.transport.shutdown(this.number)
     this.#state = LINGERING
     this.#context.due(this.number, this.#context.options.lingerMs)
-    if (!this.receiving) this.receiveAnew()
+    if (!this.receiving && !this.relays) this.receiveAnew()
   }
 
   reset(): void {

@@ -1,4 +1,4 @@
-import type { Connection } from '../stream.ts'
+import { type Connection, EPIPE, mayReceive } from '../stream.ts'
 import { advance, beginBody, Body, decode } from './body.ts'
 import { beginHead, BY_CHUNKS, BY_CLOSE, DONE, type Head, MORE, REFUSED } from './head.ts'
 import {
@@ -58,6 +58,8 @@ export class UpstreamConnection {
   #end = 0
   #receiving = false
   #sending = false
+  /** What it sends goes to the client without a copy. */
+  #relays = false
   /** The head of the request is on its way: its room in the slot is taken. */
   #headLeaving = false
   /** The first of the body did not fit behind the head. */
@@ -80,6 +82,11 @@ export class UpstreamConnection {
     this.#slotEnd = slot + context.transport.slotBytes
   }
 
+  /** Its answer waits for the client to take it, in a relay. */
+  get isHeldByClient(): boolean {
+    return this.#relays && this.#context.transport.isRelayFull?.(this.number) === true
+  }
+
   get isConnecting(): boolean {
     return this.#state === CONNECTING
   }
@@ -89,7 +96,7 @@ export class UpstreamConnection {
     this.#upstream = upstream
     this.#retirement = this.#context.retirements[upstream] as number
     this.#exchange = exchange
-    this.#used = this.#receiving = this.#sending = this.#ended = false
+    this.#used = this.#receiving = this.#sending = this.#relays = this.#ended = false
     this.#context.counters.add(connects, 1)
   }
 
@@ -200,7 +207,43 @@ export class UpstreamConnection {
       else this.#receive(this.#from)
     } else if (this.#responseWhole) this.#done()
     else if (this.#ended) this.#exchange?.tunnelEnded()
-    else this.#receive(this.#from)
+    else this.#takeMore()
+  }
+
+  #takeMore(): void {
+    const exchange = this.#exchange
+    const { transport, options } = this.#context
+    let left = 0
+    if (this.#state === TUNNELLING) {
+      if (this.#end - this.#begin >= options.relayBytes) left = Infinity
+    } else if (!this.#decoded && this.#body.framing !== BY_CHUNKS) {
+      left = this.#body.framing === BY_CLOSE ? Infinity : this.#body.left
+    }
+    if (left < options.relayBytes || exchange === null || transport.relay === undefined)
+      return this.#receive(this.#from)
+    this.#begin = this.#end = this.#from
+    this.#relays = true
+    transport.relay(this.number, exchange.client.number, left)
+  }
+
+  relaying(bytes: number): void {
+    this.#context.tick()
+    this.#body.left -= bytes
+    this.#exchange?.responseRelaying(bytes)
+  }
+
+  relayed(result: number): void {
+    this.#context.tick()
+    this.#relays = false
+    if (this.#state === READING_BODY && this.#body.framing !== BY_CLOSE && this.#body.left === 0) this.#done()
+    else if (result === -EPIPE) this.#exchange?.client.cut()
+    else if (mayReceive(result)) this.#receive(this.#from)
+    else this.#peerEnded(Math.min(result, 0))
+  }
+
+  /** All of the request has gone past in a relay. */
+  requestRelayed(): void {
+    this.#requestSent = !this.#sending
   }
 
   /** Ends it, whatever it is at. */

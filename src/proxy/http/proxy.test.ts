@@ -4,6 +4,7 @@ import { driven } from '../ring/rig.ts'
 import { RingStream } from '../ring/stream.ts'
 import { bodySuite } from './proxyBodySuite.ts'
 import { faultSuite } from './proxyFaultSuite.ts'
+import { relaySuite } from './proxyRelaySuite.ts'
 import { sharedSuite } from './proxySharedSuite.ts'
 import { smugglingSuite } from './proxySmugglingSuite.ts'
 import { forwardingSuite } from './proxySuite.ts'
@@ -19,6 +20,7 @@ for (const suite of [
   tunnelSuite,
   faultSuite,
   sharedSuite,
+  relaySuite,
   trapSuite,
   smugglingSuite,
 ]) {

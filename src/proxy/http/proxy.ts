@@ -33,6 +33,8 @@ export class HttpProxy {
       connected: (connection, result) => context.upstreams[connection]?.connected(result),
       received: (connection, result) => context.upstreams[connection]?.received(result),
       sent: (connection, result) => context.upstreams[connection]?.sent(result),
+      relaying: (connection, bytes) => context.upstreams[connection]?.relaying(bytes),
+      relayed: (connection, result) => context.upstreams[connection]?.relayed(result),
     }
     const context = new ProxyContext({
       transport,
@@ -48,6 +50,8 @@ export class HttpProxy {
       connected: () => undefined,
       received: (connection, result) => context.clients[connection]?.received(result),
       sent: (connection, result) => context.clients[connection]?.sent(result),
+      relaying: (connection, bytes) => context.clients[connection]?.relaying(bytes),
+      relayed: (connection, result) => context.clients[connection]?.relayed(result),
     }
     this.#context = context
     this.counters = context.counters

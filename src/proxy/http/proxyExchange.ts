@@ -1,3 +1,4 @@
+import { EPIPE, mayReceive } from '../stream.ts'
 import { advance, beginBody, Body } from './body.ts'
 import type { ClientConnection } from './connectionClient.ts'
 import { UpstreamConnection } from './connectionUpstream.ts'
@@ -174,6 +175,7 @@ export class ProxyExchange {
   received(): void {
     const { client } = this
     if (this.#phase === TUNNELLING) {
+      this.#account.requestBytes += client.end - client.begin
       this.#due()
       this.#upstream?.sendPiece(client.begin, client.end - client.begin)
     } else if (this.#phase === FORWARDING && !this.whole) this.#forwardBody()
@@ -194,6 +196,32 @@ export class ProxyExchange {
     this.#due()
     this.#upstream?.sendPiece(from, client.begin - from)
     if (this.whole) client.receiveEarly()
+  }
+
+  /** So much of the request's body, or of a tunnel, has gone past. */
+  requestRelaying(bytes: number): void {
+    if (this.#phase === OVER) return
+    this.#account.requestBytes += bytes
+    this.#body.left -= bytes
+    this.#due()
+  }
+
+  /** The relay of the request's body, or of a tunnel, is over. */
+  requestRelayed(result: number): void {
+    const { client } = this
+    if (this.#phase === OVER) return
+    if (this.#phase === FORWARDING && this.#body.left === 0) {
+      this.whole = true
+      this.#upstream?.requestRelayed()
+      client.receiveEarly()
+    } else if (result >= 0) {
+      client.ended = true
+      this.clientEnded()
+    } else if (mayReceive(result)) {
+      client.receiveAnew()
+      this.#due()
+    } else if (result !== -EPIPE) client.cut()
+    // Where the upstream takes no more, what it says, or that it has ended, decides.
   }
 
   /** The client will send no more. */
@@ -240,8 +268,22 @@ export class ProxyExchange {
       if (this.#phase === TUNNELLING) this.#upstream?.endRequest()
       return
     }
-    if (!client.receiving) client.receiveAnew()
+    if (!client.receiving && !client.relays) this.#takeMore()
     this.#due()
+  }
+
+  #takeMore(): void {
+    const { client } = this
+    const { transport, options } = this.#context
+    const upstream = this.#upstream
+    let left = 0
+    if (this.#phase === TUNNELLING) {
+      if (client.end - client.begin >= options.relayBytes) left = Infinity
+    } else if (this.#body.framing === BY_LENGTH && this.#body.left >= options.relayBytes) {
+      left = this.#body.left
+    }
+    if (left === 0 || upstream === null || transport.relay === undefined) client.receiveAnew()
+    else client.relay(upstream.number, left)
   }
 
   /** @param error a negated errno */
@@ -294,6 +336,12 @@ export class ProxyExchange {
     this.client.send(at, bytes)
   }
 
+  /** So much of the response, or of a tunnel, has gone past. */
+  responseRelaying(bytes: number): void {
+    this.#account.responseBytes += bytes
+    this.#due()
+  }
+
   /** The client has taken it. */
   pieceSent(): void {
     this.#due()
@@ -338,12 +386,13 @@ export class ProxyExchange {
     if (this.#phase === WAITING) return this.#fail('expired', this.#waitAnswer)
     this.#context.counters.add(timeouts, 1)
     const upstream = this.#upstream
-    if (this.#phase === FORWARDING && client.sending) return client.cut()
+    if (this.#phase === FORWARDING && this.#isClientTaking) return client.cut()
     const connecting = upstream?.isConnecting === true
+    const { isAsked } = client
     upstream?.drop()
     if (connecting) return this.connectFailed(timedOut)
     const unasked = this.#expectsContinue && !this.#streamed
-    if (!this.whole && client.receiving && !unasked) this.#fail('abandoned', requestTimeout)
+    if (!this.whole && isAsked && !unasked) this.#fail('abandoned', requestTimeout)
     else this.#fail('timeout', gatewayTimeout)
   }
 
@@ -377,9 +426,14 @@ export class ProxyExchange {
     const { options } = this.#context
     let most = options.responseMs
     if (this.#phase === TUNNELLING) most = options.tunnelIdleMs
-    else if (client.sending) most = options.takeMs
-    else if (!this.whole && client.receiving) most = options.bodyMs
+    else if (this.#isClientTaking) most = options.takeMs
+    else if (!this.whole && client.isAsked) most = options.bodyMs
     this.#context.due(client.number, most)
+  }
+
+  /** It is the client's turn to take what was sent to it. */
+  get #isClientTaking(): boolean {
+    return this.client.sending || this.#upstream?.isHeldByClient === true
   }
 }
 

@@ -29,6 +29,8 @@ export interface ProxyOptions {
   readonly head: HeadLimits
   /** Largest body of a request that says its length. */
   readonly bodyBytes: number
+  /** Bodies of which so much is still to come, and tunnels that bring so much at once, go by without a copy. */
+  readonly relayBytes: number
   /** Connections that are tried for one request. */
   readonly attempts: number
   /** One of so many requests is logged; 0: none. */
@@ -50,6 +52,7 @@ export const usualOptions: ProxyOptions = {
   sweepMs: 250,
   head: usualLimits,
   bodyBytes: Infinity,
+  relayBytes: 32_768,
   attempts: 3,
   logEvery: 1,
 }

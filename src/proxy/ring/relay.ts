@@ -1,7 +1,7 @@
 import { pollEvent } from '../../kernel/uring/submission.ts'
 import type { Calls } from '../../kernel/uring/calls.ts'
 import { setBlocking } from '../../kernel/uring/sockets.ts'
-import type { Connection } from '../stream.ts'
+import { type Connection, EPIPE } from '../stream.ts'
 import type { Connections } from './connections.ts'
 import type { Operations } from './operations.ts'
 import { Pipes } from './pipes.ts'
@@ -87,6 +87,11 @@ export class Relays {
     this.#move(from)
   }
 
+  /** Whether the destination keeps it waiting. */
+  isFull(from: Connection): boolean {
+    return (this.#piped[from] as number) > 0
+  }
+
   /** A connection is closed: what it has to do with relays ends. */
   closed(connection: Connection): void {
     if (this.#to[connection] !== none) {
@@ -130,7 +135,7 @@ export class Relays {
       const piped = this.#piped[from] as number
       if (piped > 0) {
         given = this.#splice(reading, destination, piped)
-        if (given < 0 && given !== -EAGAIN) return this.#finish(from, given, before)
+        if (given < 0 && given !== -EAGAIN) return this.#finish(from, -EPIPE, before)
         if (given > 0) {
           this.#piped[from] = piped - given
           this.#moved[from] = (this.#moved[from] as number) + given

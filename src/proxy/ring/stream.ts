@@ -188,6 +188,10 @@ export class RingStream implements StreamTransport {
     this.#relays.start(from, to, bytes)
   }
 
+  isRelayFull(from: Connection): boolean {
+    return this.#relays.isFull(from)
+  }
+
   now(): number {
     return this.#isTurning ? this.#now : performance.now()
   }
