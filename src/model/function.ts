@@ -24,7 +24,7 @@ const functionLimits = z
     queue: whole(0, 1_000_000).optional().describe('requests that wait for an instance; default 0'),
     wait: z.string().optional().describe('how long they wait, such as 2s; default 1s'),
   })
-  .meta({ id: 'FunctionLimits' })
+  .meta({ id: 'FunctionLimits', examples: [{ in_flight: 64, queue: 100, wait: '2s' }] })
 
 const ejectionBody = z
   .strictObject({
@@ -32,13 +32,14 @@ const ejectionBody = z
     base: z.string().optional().describe('how long the first time; doubled each time, default 1s'),
     max: z.string().optional().describe('how long at most; default 1m'),
   })
-  .meta({ id: 'Ejection' })
+  .meta({ id: 'Ejection', examples: [{ failures: 3, base: '2s', max: '30s' }] })
 
 const fields = {
   ips: z
     .array(z.string().min(1).max(261))
     .max(maxInstances)
-    .describe('instances, each host or host:port (port 80)'),
+    .describe('instances, each host or host:port (port 80)')
+    .meta({ examples: [['127.0.0.1:9001', 'worker.example']] }),
   weights: z
     .array(
       z
@@ -47,7 +48,8 @@ const fields = {
         .max(maxFunctionWeight, `must be at most ${maxFunctionWeight}`),
     )
     .max(maxInstances)
-    .describe('one for each of ips, fractions allowed'),
+    .describe('one for each of ips, fractions allowed')
+    .meta({ examples: [[3, 0.5]] }),
   base_weights: z
     .array(z.number().min(0).max(maxFunctionWeight))
     .max(maxInstances)
@@ -56,10 +58,11 @@ const fields = {
   method: z.enum(selectionMethods).optional().describe('how an instance is chosen; default wrr'),
   hash_header: z
     .string()
-    .regex(/^[!#$%&'*+.^_`|~0-9a-z-]+$/i, 'must be the name of a header field')
+    .regex(/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/, 'must be the name of a header field')
     .max(64)
     .optional()
-    .describe('what method hash goes by; default: the address of the client'),
+    .describe('what method hash goes by; default: the address of the client')
+    .meta({ examples: ['X-Session'] }),
   limits: functionLimits.optional(),
   retries: whole(0, maxRetries)
     .optional()
@@ -69,27 +72,11 @@ const fields = {
 }
 
 /** A function as etcd's value and as the body of PUT. */
-export const functionBody = z.strictObject(fields).meta({
-  id: 'Function',
-  examples: [
-    { ips: ['127.0.0.1:9001', '127.0.0.1:9002'], weights: [3, 1] },
-    {
-      ips: ['10.0.1.1:8080', 'worker.example:8080'],
-      weights: [1, 0.5],
-      method: 'least-request',
-      limits: { in_flight: 64, queue: 100, wait: '2s' },
-      retries: 2,
-      ejection: { failures: 3, base: '2s', max: '30s' },
-    },
-  ],
-})
+export const functionBody = z.strictObject(fields).meta({ id: 'Function' })
 export type FunctionBody = z.output<typeof functionBody>
 
 /** PATCH: fields given replace, fields absent stay. */
-export const functionPatchBody = functionBody.partial().meta({
-  id: 'FunctionPatch',
-  examples: [{ weights: [1, 1] }, { method: 'hash', hash_header: 'X-Session' }],
-})
+export const functionPatchBody = functionBody.partial().meta({ id: 'FunctionPatch' })
 export type FunctionPatchBody = z.output<typeof functionPatchBody>
 
 /** A function as it was given, checked: what a source puts, the store keeps and the API shows. */
