@@ -33,6 +33,7 @@ export const etcd: Show = {
     await weighted(world)
     const killed = await membersKilled(world, isFull ? 6 : 1)
     const hung = isFull ? await memberHung(world) : {}
+    if (isFull) await majorityGone(world)
     const away = await allGone(world, isFull ? 120_000 : 200)
     const empty = isFull ? await backEmpty(world) : {}
 
@@ -125,14 +126,21 @@ async function memberHung(world: World): Promise<Figures> {
   return { 'hung member left after': `${(took / 1000).toFixed(1)} s` }
 }
 
-/** No majority, then nobody; what changes meanwhile is compacted away. */
-async function allGone(world: World, awayMs: number): Promise<Figures> {
-  const { cluster, chain } = world
+/** The one that is left answers nothing. */
+async function majorityGone({ cluster, chain }: World): Promise<void> {
   const before = chain.functions()
   await cluster.kill(0)
   await cluster.kill(1)
   await reached(chain, 'that a majority is gone', () => chain.state() === 'stale')
-  await cluster.kill(2)
+  if (chain.functions().join() !== before.join()) throw new Error('functions went with the majority')
+}
+
+/** What changes afterwards is compacted away. */
+async function allGone(world: World, awayMs: number): Promise<Figures> {
+  const { cluster, chain } = world
+  const before = chain.functions()
+  await cluster.kill()
+  await reached(chain, 'that all are gone', () => chain.state() === 'stale')
   await sleep(awayMs)
   const { age = null, state } = chain.source.status().zones[0] ?? {}
   if (chain.functions().join() !== before.join()) throw new Error('functions went with etcd')
