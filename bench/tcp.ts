@@ -6,13 +6,14 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import type { Endpoint } from '../lab/client.ts'
 import { startActor } from '../lab/process.ts'
-import { cpuSeconds, freePort, listening, proxies } from './tcpProxies.ts'
+import { treeCpuSeconds } from './processTree.ts'
+import { freePort, listening, proxies } from './tcpProxies.ts'
 import type { BenchTraffic } from './tcpTraffic.ts'
 
 /**
- * CPU of TCP proxies per connection and per megabyte, side by side on loopback, in interleaved rounds (A B C A B C).
+ * CPU of TCP proxies per message, connection and megabyte, side by side on loopback, in interleaved rounds (A B C A B C).
  *
- * CPU is compared, not connections per second: the load generator shares the processors and bounds the rate.
+ * CPU is compared, not what is done in a second: the load generator shares the processors and bounds the rate.
  */
 const { values } = parseArgs({
   options: {
@@ -23,64 +24,94 @@ const { values } = parseArgs({
 const rounds = values.quick ? 2 : Number(values.rounds)
 if (!Number.isInteger(rounds) || rounds < 1 || rounds > 50)
   throw new Error('--rounds is a whole number from 1 to 50')
-const connections = values.quick ? 500 : 4000
-const concurrency = 32
-const bulkBytes = (values.quick ? 32 : 256) * 2 ** 20
 
 interface Subject {
   readonly name: string
   readonly at: Endpoint
   /** null: no proxy in between. */
   readonly pid: number | null
-  readonly samples: { cpuConnection: number[]; cpuMegabyte: number[]; rate: number[]; throughput: number[] }
+}
+
+interface Load {
+  /** What CPU is divided by. */
+  readonly unit: string
+  readonly units: number
+  run(client: BenchTraffic, at: Endpoint): Promise<{ seconds: number; failed: number }>
+}
+
+const size = values.quick
+  ? { connections: 500, each: 50, transfers: 2, megabytes: 32 }
+  : { connections: 4000, each: 1500, transfers: 50, megabytes: 256 }
+const clients = 64
+const transferClients = 4
+const loads: readonly Load[] = [
+  {
+    unit: 'message',
+    units: clients * size.each,
+    run: (client, at) => client.messages(at, clients, size.each, 64),
+  },
+  {
+    unit: 'connection',
+    units: size.connections,
+    run: (client, at) => client.connections(at, size.connections, 32),
+  },
+  {
+    unit: 'MB, answers of 1 MB',
+    units: transferClients * size.transfers,
+    run: (client, at) => client.messages(at, transferClients, size.transfers, 2 ** 20),
+  },
+  {
+    unit: 'MB, one transfer',
+    units: size.megabytes,
+    run: async (client, at) => ({ seconds: await client.bulk(at, size.megabytes * 2 ** 20), failed: 0 }),
+  },
+]
+
+interface Sample {
+  readonly cpu: number
+  readonly rate: number
 }
 
 const median = (numbers: readonly number[]): number => {
   const sorted = [...numbers].sort((a, b) => a - b)
   const middle = sorted.length >> 1
-  return sorted.length % 2 === 1
-    ? (sorted[middle] ?? NaN)
-    : ((sorted[middle - 1] ?? NaN) + (sorted[middle] ?? NaN)) / 2
+  return ((sorted[middle] ?? NaN) + (sorted[(sorted.length - 1) >> 1] ?? NaN)) / 2
 }
 
-async function measure({ at, pid, samples }: Subject, client: BenchTraffic): Promise<void> {
-  const cpu = (): number => (pid === null ? 0 : cpuSeconds(pid))
+async function measure({ at, pid }: Subject, load: Load, client: BenchTraffic): Promise<Sample> {
+  const cpu = (): number => (pid === null ? NaN : treeCpuSeconds(pid))
   const before = cpu()
-  const { seconds, failed } = await client.connections(at, connections, concurrency)
-  if (failed > 0)
-    throw new Error(`${failed} of ${connections} connections to ${at.address}:${at.port} failed`)
-  const between = cpu()
-  const bulkSeconds = await client.bulk(at, bulkBytes)
-  const after = cpu()
-  const megabytes = bulkBytes / 2 ** 20
-  samples.cpuConnection.push(((between - before) / connections) * 1e6)
-  samples.cpuMegabyte.push(((after - between) / megabytes) * 1e6)
-  samples.rate.push(connections / seconds)
-  samples.throughput.push(megabytes / bulkSeconds)
+  const { seconds, failed } = await load.run(client, at)
+  if (failed > 0) throw new Error(`${failed} of ${load.units} to ${at.address}:${at.port} failed`)
+  return { cpu: ((cpu() - before) / load.units) * 1e6, rate: load.units / seconds }
 }
 
-function table(subjects: readonly Subject[]): string {
-  const peers = subjects.filter(({ name, pid }) => pid !== null && name !== 'torb')
+/** Rounds of one load over all. The ratio to a peer is the median of the rounds' ratios, since rounds drift. */
+async function compare(subjects: readonly Subject[], load: Load, client: BenchTraffic): Promise<string> {
+  const samples = subjects.map((): Sample[] => [])
+  // The first round warms caches and compilers and is not counted.
+  for (const subject of subjects) await measure(subject, load, client)
+  for (let round = 0; round < rounds; round++) {
+    for (const [n, subject] of subjects.entries()) samples[n]?.push(await measure(subject, load, client))
+  }
+  const peers = subjects.flatMap(({ name, pid }, n) => (pid === null || name === 'torb' ? [] : [{ name, n }]))
   const row = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`
-  const of = (subject: Subject, key: keyof Subject['samples']): number => median(subject.samples[key])
-  const ratios = (subject: Subject, key: 'cpuConnection' | 'cpuMegabyte'): string[] =>
-    peers.map((peer) => (subject.pid === null ? '' : (of(subject, key) / of(peer, key)).toFixed(2)))
-  const to = peers.map(({ name }) => `to ${name}`)
-  const header = ['proxy', 'CPU µs/connection', ...to, 'CPU µs/MB', ...to, 'connections/s', 'MB/s']
+  const header = [`per ${load.unit}`, 'CPU µs', ...peers.map(({ name }) => `to ${name}`), 'a second']
   return [
     row(header),
     row(header.map(() => '---')),
-    ...subjects.map((subject) =>
-      row([
-        subject.name,
-        subject.pid === null ? '' : of(subject, 'cpuConnection').toFixed(1),
-        ...ratios(subject, 'cpuConnection'),
-        subject.pid === null ? '' : of(subject, 'cpuMegabyte').toFixed(0),
-        ...ratios(subject, 'cpuMegabyte'),
-        of(subject, 'rate').toFixed(0),
-        of(subject, 'throughput').toFixed(0),
-      ]),
-    ),
+    ...subjects.map(({ name, pid }, own) => {
+      const of = (n: number, key: keyof Sample): number[] => samples[n]?.map((sample) => sample[key]) ?? []
+      const ratio = (n: number): string =>
+        median(of(own, 'cpu').map((cpu, round) => cpu / (of(n, 'cpu')[round] ?? NaN))).toFixed(2)
+      return row([
+        name,
+        pid === null ? '' : median(of(own, 'cpu')).toFixed(1),
+        ...peers.map(({ n }) => (pid === null ? '' : ratio(n))),
+        median(of(own, 'rate')).toFixed(0),
+      ])
+    }),
+    '',
   ].join('\n')
 }
 
@@ -101,7 +132,6 @@ try {
   const [first] = backends
   if (first === undefined) throw new Error('there are two backends')
 
-  const empty = (): Subject['samples'] => ({ cpuConnection: [], cpuMegabyte: [], rate: [], throughput: [] })
   const subjects: Subject[] = []
   for (const proxy of proxies) {
     const missing = proxy.missing()
@@ -115,18 +145,13 @@ try {
     const child = await proxy.start(own, at, backends)
     running.push(child)
     await listening(at, child)
-    subjects.push({ name: proxy.name, at, pid: child.pid ?? 0, samples: empty() })
+    subjects.push({ name: proxy.name, at, pid: child.pid ?? 0 })
   }
-  subjects.push({ name: 'direct', at: first, pid: null, samples: empty() })
+  subjects.push({ name: 'direct', at: first, pid: null })
 
-  // The first round warms caches and compilers and is not counted.
-  for (const subject of subjects) await measure({ ...subject, samples: empty() }, client)
-  for (let round = 0; round < rounds; round++) for (const subject of subjects) await measure(subject, client)
   const system = `Node ${process.version}, Linux ${release()}, ${cpus().length} × ${cpus()[0]?.model.trim() ?? 'CPU'}`
-  console.log(
-    `${rounds} rounds, ${connections} connections (${concurrency} at a time), ${bulkBytes >> 20} MB; ${system}\n`,
-  )
-  console.log(table(subjects))
+  console.log(`${rounds} rounds; ${clients} clients that stay, 32 that connect anew; ${system}\n`)
+  for (const load of loads) console.log(await compare(subjects, load, client))
 } finally {
   for (const child of running) {
     if (child.exitCode !== null || child.signalCode !== null) continue

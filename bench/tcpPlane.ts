@@ -2,7 +2,10 @@
  * CPU of the userspace plane alone, without the daemon, per connection, per message and per MB: to compare what carries the
  * bytes. Load and backend are processes of their own. The peers' figures: bench/tcp.ts.
  *
- *     node bench/tcpPortable.ts [ROUNDS]
+ *     node bench/tcpPlane.ts [ROUNDS] [portable | ring | ring-thread]
+ *
+ * ring is what the daemon does: a ring within the event loop. ring-thread is a thread that lives for its ring alone and waits
+ * in it, as Workers of the gateway do: what would be gained by giving the plane a thread of its own.
  */
 import { fork, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
@@ -11,6 +14,12 @@ import { connect, createServer, type AddressInfo } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import type { Destination, VirtualService } from '../src/planes/plane.ts'
 import { openUserspace } from '../src/planes/userspace/plane.ts'
+import { portable } from '../src/proxy/portable/transport.ts'
+import { runRing } from '../src/proxy/ring/run.ts'
+import { RingStream } from '../src/proxy/ring/stream.ts'
+import { TcpProxy } from '../src/proxy/ring/tcp.ts'
+import { openRingTransport } from '../src/proxy/ring/transport.ts'
+import type { Transport } from '../src/proxy/transport.ts'
 
 const requestSize = 64
 const bulk = Buffer.alloc(64 * 1024)
@@ -32,8 +41,17 @@ async function backend(): Promise<void> {
   process.send?.((server.address() as AddressInfo).port)
 }
 
-async function proxy(port: number, to: number): Promise<void> {
-  const plane = openUserspace()
+type Carrier = 'portable' | 'ring' | 'ring-thread'
+
+async function proxy(port: number, to: number, carrier: Carrier): Promise<void> {
+  const thread = carrier === 'ring-thread' ? await RingStream.open({ slots: 4096, slotBytes: 16_384 }) : null
+  const openTransport = (): Transport | Promise<Transport> => {
+    if (carrier === 'portable') return portable
+    if (thread === null) return openRingTransport()
+    const tcp = new TcpProxy(thread)
+    return { ...portable, listenTcp: (address, port, acceptor) => tcp.listen(address, port, acceptor) }
+  }
+  const plane = openUserspace({ openTransport })
   const destination: Destination = {
     id: 'b',
     address: '127.0.0.1',
@@ -62,6 +80,7 @@ async function proxy(port: number, to: number): Promise<void> {
   }
   const [outcome] = await plane.apply([{ key: service.id, before: null, after: service }])
   if (outcome?.ok !== true) throw outcome?.error ?? new Error('no outcome')
+  if (thread !== null) await runRing(thread)
 }
 
 /** One connection: so many requests, each for so many bytes, one after the other. */
@@ -143,13 +162,13 @@ async function answers(port: number): Promise<void> {
   throw new Error(`nothing answers on port ${port}`)
 }
 
-async function main(rounds: number): Promise<void> {
+async function main(rounds: number, carrier: Carrier): Promise<void> {
   const { child: server, port: to } = await forked('backend')
   const least = loads.map(() => Infinity)
   try {
     for (let round = 0; round < rounds; round++) {
       const port = await freePort()
-      const proxy = fork(self, ['proxy', String(port), String(to)])
+      const proxy = fork(self, ['proxy', String(port), String(to), carrier])
       await answers(port)
       for (const [index, load] of loads.entries()) {
         // Once at a quarter first: compiled code, grown buffers.
@@ -170,7 +189,12 @@ async function main(rounds: number): Promise<void> {
   }
 }
 
-const [role, first, second] = process.argv.slice(2)
+function carrierOf(name = 'ring'): Carrier {
+  if (name === 'portable' || name === 'ring' || name === 'ring-thread') return name
+  throw new Error(`what carries the bytes is portable, ring or ring-thread, not ${name}`)
+}
+
+const [role, first, second, third] = process.argv.slice(2)
 if (role === 'backend') await backend()
-else if (role === 'proxy') await proxy(Number(first), Number(second))
-else await main(Number(role ?? 3))
+else if (role === 'proxy') await proxy(Number(first), Number(second), carrierOf(third))
+else await main(Number(role ?? 3), carrierOf(first))

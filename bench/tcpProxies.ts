@@ -104,14 +104,6 @@ const nginx: Proxy = {
 
 export const proxies: readonly Proxy[] = [torb, haproxy, nginx]
 
-/** CPU seconds, user and system, of a process and its threads (proc(5): fields 14 and 15 of stat, USER_HZ 100). */
-export function cpuSeconds(pid: number): number {
-  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
-  // The name in parentheses may hold blanks; what follows begins with field 3.
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-  return (Number(fields[11]) + Number(fields[12])) / 100
-}
-
 export async function freePort(address: string): Promise<number> {
   const server = createServer().listen({ host: address, port: 0 })
   await once(server, 'listening')

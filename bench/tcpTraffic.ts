@@ -75,6 +75,42 @@ async function connections(
   return { seconds: (performance.now() - started) / 1000, failed }
 }
 
+/**
+ * Connections that stay: on each, so many questions one after the other, for answers of so many bytes. Connects and closes
+ * are not told apart, so `each` is to be large.
+ *
+ * @returns wall seconds, and how many failed
+ */
+async function messages(
+  to: Endpoint,
+  clients: number,
+  each: number,
+  bytes: number,
+): Promise<{ seconds: number; failed: number }> {
+  const question =
+    bytes === messageBytes ? Buffer.alloc(messageBytes, 'q') : Buffer.from(`b${bytes} `.padEnd(messageBytes))
+  const started = performance.now()
+  const one = (): Promise<number> =>
+    new Promise((resolve) => {
+      const socket = connect({ host: to.address, port: to.port, noDelay: true })
+      let left = each
+      let received = 0
+      socket.on('connect', () => socket.write(question))
+      socket.on('data', (data: Buffer) => {
+        received += data.length
+        if (received < bytes) return
+        received = 0
+        left--
+        if (left === 0) socket.end()
+        else socket.write(question)
+      })
+      socket.on('error', () => socket.destroy())
+      socket.on('close', () => resolve(left))
+    })
+  const left = await Promise.all(Array.from({ length: clients }, one))
+  return { seconds: (performance.now() - started) / 1000, failed: left.reduce((sum, one) => sum + one, 0) }
+}
+
 /** One transfer from the backend to the client. @returns wall seconds */
 async function bulk(to: Endpoint, bytes: number): Promise<number> {
   const socket = connect({ host: to.address, port: to.port })
@@ -93,5 +129,5 @@ async function bulk(to: Endpoint, bytes: number): Promise<number> {
   return (performance.now() - started) / 1000
 }
 
-export const actor = { serve, connections, bulk }
+export const actor = { serve, connections, messages, bulk }
 export type BenchTraffic = typeof actor

@@ -49,7 +49,7 @@ export interface Completions {
 }
 
 /** IORING_CQE_F_* */
-export const completionFlag = { socketNonEmpty: 1 << 2 } as const
+export const completionFlag = { more: 1 << 1, socketNonEmpty: 1 << 2 } as const
 
 /**
  * An io_uring of one thread. Its completions appear only within `submit` (IORING_SETUP_DEFER_TASKRUN), so that nothing

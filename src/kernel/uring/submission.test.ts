@@ -25,7 +25,16 @@ const rest = [zero, zero]
 /** Of the same entries, filled in by a C program with linux/io_uring.h: 8 bytes a part. */
 const entries: [name: string, write: (words: Int32Array, at: number) => void, parts: string[]][] = [
   ['nop', writeNop, ['00000000ffffffff', zero, zero, zero]],
-  ['accept', (words, at) => writeAccept(words, at, 7), ['0d00000007000000', zero, zero, '0000000000000800']],
+  [
+    'accept',
+    (words, at) => writeAccept(words, at, 7, false),
+    ['0d00000007000000', zero, zero, '0000000000000800'],
+  ],
+  [
+    'multishot accept',
+    (words, at) => writeAccept(words, at, 7, true),
+    ['0d00010007000000', zero, zero, '0000000000000800'],
+  ],
   [
     'connect',
     (words, at) => writeConnect(words, at, 300, low, high, 16),

@@ -23,6 +23,7 @@ const opcode = {
 const IOSQE_CQE_SKIP_SUCCESS = 1 << 6
 /** In the place of ioprio. */
 const IORING_RECVSEND_POLL_FIRST = 1 << 0
+const IORING_ACCEPT_MULTISHOT = 1 << 0
 const IORING_ASYNC_CANCEL_ALL = 1 << 0
 const IORING_ASYNC_CANCEL_FD = 1 << 1
 const SOCK_CLOEXEC = 0o2000000
@@ -39,11 +40,12 @@ export function writeNop(words: Int32Array, at: number): void {
 }
 
 /**
- * Accepts one connection. A multishot accept would stay at its place in the queue of those who wait for the socket: of
- * several threads that share it, always the same one would be woken.
+ * @param isMultishot accepts again and again, and stays at its place in the queue of those who wait for the socket: of several
+ *   threads that share it, always the same one would be woken. Else it accepts one connection.
  */
-export function writeAccept(words: Int32Array, at: number, listener: number): void {
-  write(words, at, opcode.accept, listener, 0, 0, 0, 0, 0, SOCK_CLOEXEC)
+export function writeAccept(words: Int32Array, at: number, listener: number, isMultishot: boolean): void {
+  const priority = isMultishot ? IORING_ACCEPT_MULTISHOT : 0
+  write(words, at, opcode.accept | (priority << 16), listener, 0, 0, 0, 0, 0, SOCK_CLOEXEC)
 }
 
 /** The address (a sockaddr of `bytes` bytes) is read when the entry is submitted. */

@@ -11,6 +11,7 @@ export interface Timeouts {
 
 /** The part of a logger (pino's) that is used here. */
 export interface PlaneLog {
+  info(text: string): void
   warn(fields: object, text: string): void
 }
 

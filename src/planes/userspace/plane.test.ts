@@ -200,6 +200,20 @@ describe.each(transports)('apply ($transport)', ({ openTransport }) => {
   })
 })
 
+it.each(transports)('facts tell what carries TCP: $transport', async ({ transport, openTransport }) => {
+  await using rig = new Rig({ openTransport })
+  expect(await rig.plane.facts()).toMatchObject({ tcp: transport === 'ring' ? 'io_uring' : 'node:net' })
+})
+
+it('tells the log which transport it took, and why no better one', async () => {
+  const lines: string[] = []
+  await using rig = new Rig({ log: { info: (text) => lines.push(text), warn: () => {} } })
+  await rig.plane.open()
+  const { tcp } = await rig.plane.facts()
+  expect(lines).toHaveLength(1)
+  expect(lines[0]).toContain(`TCP goes over ${String(tcp)}`)
+})
+
 describe.each(transports)('close ($transport)', ({ openTransport }) => {
   it('lets connections finish, then ends the rest', async () => {
     const rig = new Rig({ openTransport, closeWithinMs: 60_000 })

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { openFileLimit } from '../../kernel/limits.ts'
+import { ringMissing } from '../../kernel/uring/probe.ts'
 import { defaultTimeouts } from '../../model/daemon.ts'
 import type { ServiceId } from '../../model/names.ts'
 import type { Transport } from '../../proxy/transport.ts'
@@ -59,7 +60,7 @@ export class UserspacePlane implements Plane {
   constructor(options: UserspaceOptions = {}) {
     const clock = options.clock ?? (() => performance.now())
     const bounds = { ...defaultBounds(), ...options.bounds }
-    this.#openTransport = options.openTransport ?? openTransport
+    this.#openTransport = options.openTransport ?? (() => openTransport(options.log))
     this.#closeWithinMs = options.closeWithinMs ?? 10_000
     this.#context = {
       wheel: new Wheel({ clock, tickMs }),
@@ -115,6 +116,14 @@ export class UserspacePlane implements Plane {
   zero(keys: readonly ServiceId[] = [...this.#services.keys()]): Promise<void> {
     for (const key of keys) this.#services.get(key)?.zero()
     return Promise.resolve()
+  }
+
+  /** What carries TCP here, and why no better one. */
+  async facts(): Promise<Readonly<Record<string, unknown>>> {
+    const { name } = await this.#open()
+    return name === 'ring'
+      ? { tcp: 'io_uring' }
+      : { tcp: 'node:net', io_uring: (await ringMissing()) ?? 'not asked for' }
   }
 
   /** Listens no more, lets connections end within the limit, then resets the rest. */

@@ -243,7 +243,7 @@ describe.each(transports)('TCP through the userspace plane ($transport)', ({ ope
     await using rig = new Rig({
       openTransport,
       bounds: { descriptors: 1 + 2 * 3 },
-      log: { warn: (_, text) => complaints.push(text) },
+      log: { info: () => {}, warn: (_, text) => complaints.push(text) },
     })
     const a = await rig.named()
     const spec = await rig.service([a.destination])

@@ -1,3 +1,4 @@
+import { completionFlag } from '../../kernel/uring/ring.ts'
 import type { StreamEvents } from '../stream.ts'
 import type { Operations } from './operations.ts'
 
@@ -11,7 +12,7 @@ const passing = new Set([EINTR, EAGAIN, EPROTO, ECONNABORTED, ECANCELED])
 /** Milliseconds until accepting is tried again where descriptors or memory have run out (EMFILE, ENFILE, ENOBUFS). */
 const backOff = 100
 /**
- * Accepts under way of a listener: so many clients may come in one turn. The kernel wakes those that wait for the socket one
+ * Accepts under way of a socket that threads share: so many clients may come in one turn. The kernel wakes those that wait for the socket one
  * after the other, so that threads that share it get about so many each in turn.
  */
 const accepts = 8
@@ -19,7 +20,7 @@ const accepts = 8
 interface Listening {
   readonly descriptor: number
   readonly events: StreamEvents
-  /** Closed with the listener. */
+  /** No other thread accepts of it, and it is closed with the listener. */
   readonly isOwn: boolean
   /** Accepts that failed, and when to try them again. */
   failed: number
@@ -47,18 +48,19 @@ export class Listeners {
     this.#last += 1
     const id = this.#last
     this.#listening.set(id, { descriptor, events, isOwn, failed: 0, retryAt: 0 })
-    this.#accept(id, descriptor, accepts)
+    this.#accept(id, descriptor, isOwn ? 1 : accepts)
     return id
   }
 
-  accepted(id: number, result: number, now: number): void {
+  accepted(id: number, result: number, flags: number, now: number): void {
     const listening = this.#listening.get(id)
     if (listening === undefined) {
       if (result >= 0) this.#operations.close(result)
       return
     }
-    if (result >= 0 || passing.has(-result)) this.#accept(id, listening.descriptor, 1)
-    else {
+    if (result >= 0 || passing.has(-result)) {
+      if ((flags & completionFlag.more) === 0) this.#accept(id, listening.descriptor, 1)
+    } else {
       listening.failed += 1
       if (listening.failed === 1) {
         listening.retryAt = now + backOff
@@ -84,7 +86,8 @@ export class Listeners {
   }
 
   #accept(id: number, descriptor: number, times: number): void {
-    for (let time = 0; time < times; time += 1) this.#operations.accept(id, descriptor)
+    const isOwn = this.#listening.get(id)?.isOwn === true
+    for (let time = 0; time < times; time += 1) this.#operations.accept(id, descriptor, isOwn)
   }
 
   end(): void {

@@ -1,17 +1,24 @@
 import { openWatch, type Watch } from '../../kernel/uring/watch.ts'
 import { RingStream, type RingStreamOptions } from './stream.ts'
 
-/** Milliseconds that the ring is waited for, while traffic comes, before the eventfd does it. */
-const shortWait = 0.1
-/** Milliseconds after which the event loop has its turn. */
-const longestBurst = 0.5
+/*
+ * Milliseconds. A wake-up by the event loop costs as much as passing on a message, so the ring is waited for itself as long
+ * as that is not in vain; the more the rest of the thread has to do, the less.
+ */
+const shortestWait = 0.05
+const longestWait = { alone: 2, shared: 0.1 }
+/** After which the event loop has its turn. */
+const longestBurst = { alone: 2, shared: 0.5 }
+/** One wait in vain counts as much as some six that were not. */
+const longer = 1.25
+const shorter = 0.25
 
 /**
  * A ring in a thread that also lives for other things: while traffic comes it is turned in bursts, between which the event
  * loop has its turn; at rest an eventfd wakes it. It ends with `RingStream.end`.
  */
 export async function openRingLoop(
-  options: Omit<RingStreamOptions, 'wake' | 'asked' | 'ended'>,
+  options: Pick<RingStreamOptions, 'slots' | 'slotBytes'>,
 ): Promise<RingStream> {
   const loop = new RingLoop()
   const stream = await RingStream.open({
@@ -33,21 +40,22 @@ class RingLoop {
   #watch: Watch | null = null
   #timer: NodeJS.Timeout | undefined
   #isRunning = false
+  #wait = shortestWait
+  /** What the event loop had done when this last looked. */
+  #othersEvents = 0
 
   async watch(stream: RingStream): Promise<void> {
-    this.#watch = await openWatch(() => this.begin())
+    this.#watch = await openWatch(() => this.#woken(stream))
     this.#stream = stream
     stream.tell(this.#watch.descriptor)
     this.begin()
   }
 
-  /** There is something to do. */
+  /** There is something to submit. */
   begin(): void {
     const stream = this.#stream
     if (this.#isRunning || stream === null) return
-    this.#isRunning = true
-    clearTimeout(this.#timer)
-    stream.isTold = false
+    this.#run(stream)
     setImmediate(this.#burst, stream)
   }
 
@@ -57,12 +65,35 @@ class RingLoop {
     this.#watch?.close()
   }
 
+  #woken(stream: RingStream): void {
+    if (this.#isRunning || stream.isEnded) return
+    this.#run(stream)
+    this.#burst(stream)
+    // This wake-up, which is counted when it returns.
+    this.#othersEvents += 1
+  }
+
+  #run(stream: RingStream): void {
+    this.#isRunning = true
+    if (this.#timer !== undefined) clearTimeout(this.#timer)
+    this.#timer = undefined
+    stream.isTold = false
+  }
+
   readonly #burst = (stream: RingStream): void => {
-    const end = performance.now() + longestBurst
-    let isBusy = true
-    while (isBusy && performance.now() < end) isBusy = stream.turn(shortWait)
-    if (isBusy) setImmediate(this.#burst, stream)
-    else this.#rest(stream)
+    const { events } = performance.nodeTiming.uvMetricsInfo
+    const company = events === this.#othersEvents ? 'alone' : 'shared'
+    this.#othersEvents = events
+    const end = performance.now() + longestBurst[company]
+    do {
+      this.#wait = Math.min(this.#wait, longestWait[company])
+      if (!stream.turn(this.#wait)) {
+        this.#wait = Math.max(this.#wait * shorter, shortestWait)
+        return this.#rest(stream)
+      }
+      this.#wait *= longer
+    } while (stream.now() < end)
+    setImmediate(this.#burst, stream)
   }
 
   #rest(stream: RingStream): void {

@@ -29,8 +29,8 @@ export class Operations {
   }
 
   /** @param id comes back in the place of a connection */
-  accept(id: number, listener: number): void {
-    writeAccept(this.#ring.words, this.#ring.claim(id, kind.accept), listener)
+  accept(id: number, listener: number, isMultishot: boolean): void {
+    writeAccept(this.#ring.words, this.#ring.claim(id, kind.accept), listener, isMultishot)
   }
 
   /** The address lies at the connection's place in the arena. */

@@ -294,7 +294,7 @@ export class RingStream implements StreamTransport {
       case kind.sendable:
         return this.#transfers.sendable(low, result, this.#isStale(low, high))
       case kind.accept:
-        return this.#listeners.accepted(low, result, this.#now)
+        return this.#listeners.accepted(low, result, flags, this.#now)
       case kind.connect:
         return this.#connected(low, result, this.#isStale(low, high))
       case kind.unconnected:

@@ -52,6 +52,28 @@ export class TcpProxy {
   }
 }
 
+/** Bytes on their way from one connection to the other: one piece is sent while at most one more is received. */
+class Way {
+  readonly from: Connection
+  readonly to: Connection
+  /** Where the receive under way writes, or the piece lies that waits for the send before it. */
+  at = 0
+  /** The most that it may bring. */
+  room = 0
+  waiting = 0
+  isReceiving = false
+  isSending = false
+  /** Receives in a row that brought the most. */
+  full = 0
+  /** The source has sent its last byte. */
+  isOver = false
+
+  constructor(from: Connection, to: Connection) {
+    this.from = from
+    this.to = to
+  }
+}
+
 /**
  * One client and its backend.
  *
@@ -59,8 +81,7 @@ export class TcpProxy {
  *        │  ▲                  │
  *        └──┘ another          └──error on either side: RST to the other──► closed
  *
- * Of each way one piece is under way: what was received is sent before more is received, so that each side is read only as
- * fast as the other one takes it.
+ * Each side is read only as fast as the other one takes it.
  */
 class Pair implements TcpConnection {
   handler: TcpHandler | null = null
@@ -71,13 +92,10 @@ class Pair implements TcpConnection {
   /** What is told of a client that has gone before it was asked for. */
   readonly #unknown: Endpoint
   #backend: Connection = none
+  #toBackend: Way | null = null
+  #toClient: Way | null = null
   #remote: Endpoint | null = null
   #local: Endpoint | null = null
-  #isClientEnded = false
-  #isBackendEnded = false
-  /** Slots that came full in a row, from the client and from the backend. */
-  #fullFromClient = 0
-  #fullFromBackend = 0
 
   constructor(
     transport: StreamTransport,
@@ -130,33 +148,37 @@ class Pair implements TcpConnection {
     const preface = this.handler?.dialed() ?? null
     // It may have been reset meanwhile.
     if (this.#backend !== backend) return
-    this.#receive(backend)
-    if (preface === null) return this.#receive(this.#client)
+    const toBackend = (this.#toBackend = new Way(this.#client, backend))
+    const toClient = (this.#toClient = new Way(backend, this.#client))
+    this.#receive(toClient)
+    if (preface === null) return this.#receive(toBackend)
     const at = this.#transport.slotOf(this.#client)
     this.#transport.arena.set(preface, at)
+    toBackend.isSending = true
     this.#transport.send(backend, at, preface.length, true)
   }
 
   received(from: Connection, result: number): void {
-    if (result <= 0) return this.#ended(from, result)
-    const isFull = result === this.#transport.slotBytes
-    if (from === this.#client) {
-      this.#fullFromClient = isFull ? this.#fullFromClient + 1 : 0
-      this.handler?.received(result)
-    } else {
-      this.#fullFromBackend = isFull ? this.#fullFromBackend + 1 : 0
-      this.handler?.returned(result)
-    }
-    const to = this.#otherThan(from)
-    this.#transport.send(to, this.#transport.slotOf(from), result, false)
+    const way = from === this.#client ? this.#toBackend : this.#toClient
+    if (way === null) return
+    way.isReceiving = false
+    if (result <= 0) return this.#over(way, result)
+    way.full = result === way.room ? way.full + 1 : 0
+    this.relaying(from, result)
+    if (way.isSending) way.waiting = result
+    else this.#pass(way, result)
   }
 
   sent(to: Connection, result: number): void {
     if (result < 0) return this.#finish(systemError('send', result))
-    const from = this.#otherThan(to)
-    const full = from === this.#client ? this.#fullFromClient : this.#fullFromBackend
-    if (full > 1 && this.#transport.relay !== undefined) this.#transport.relay(from, to, relayBytes)
-    else this.#receive(from)
+    const way = to === this.#client ? this.#toClient : this.#toBackend
+    if (way === null) return
+    way.isSending = false
+    const { waiting } = way
+    way.waiting = 0
+    if (waiting > 0) this.#pass(way, waiting)
+    else if (way.isOver) this.#end(way)
+    else if (!way.isReceiving) this.#goOn(way)
   }
 
   relaying(from: Connection, bytes: number): void {
@@ -165,26 +187,60 @@ class Pair implements TcpConnection {
   }
 
   relayed(from: Connection, result: number): void {
-    if (result === relayBytes || unrelayable.has(-result)) this.#receive(from)
-    else this.#ended(from, Math.min(result, 0))
+    const way = from === this.#client ? this.#toBackend : this.#toClient
+    if (way === null) return
+    if (result === relayBytes || unrelayable.has(-result)) this.#receive(way)
+    else this.#over(way, Math.min(result, 0))
+  }
+
+  /** Sends a piece, and receives the next one beside it where there is room. */
+  #pass(way: Way, bytes: number): void {
+    const { at } = way
+    way.isSending = true
+    this.#transport.send(way.to, at, bytes, false)
+    if (this.#isBulk(way)) return
+    const slot = this.#transport.slotOf(way.from)
+    const half = this.#transport.slotBytes >> 1
+    if (at >= slot + half) this.#receiveAt(way, slot, half)
+    else if (bytes <= half) this.#receiveAt(way, slot + half, half)
+  }
+
+  /** Nothing is under way. */
+  #goOn(way: Way): void {
+    if (this.#isBulk(way)) this.#transport.relay?.(way.from, way.to, relayBytes)
+    else this.#receive(way)
+  }
+
+  #isBulk(way: Way): boolean {
+    return way.full > 1 && this.#transport.relay !== undefined
   }
 
   /** @param result 0: in order; a negated errno */
-  #ended(from: Connection, result: number): void {
+  #over(way: Way, result: number): void {
     if (result < 0) return this.#finish(systemError('read', result))
-    if (from === this.#client) this.#isClientEnded = true
-    else this.#isBackendEnded = true
-    this.#transport.shutdown(this.#otherThan(from))
+    way.isOver = true
+    if (!way.isSending) this.#end(way)
+  }
+
+  /** All was sent that the source had. */
+  #end(way: Way): void {
+    const other = way === this.#toClient ? this.#toBackend : this.#toClient
+    const isLast = other === null || (other.isOver && !other.isSending)
+    // The close tells it too.
+    if (!isLast) this.#transport.shutdown(way.to)
     this.handler?.halfClosed()
-    if (this.#isClientEnded && this.#isBackendEnded) this.#finish(null)
+    if (isLast) this.#finish(null)
   }
 
-  #receive(from: Connection): void {
-    this.#transport.receive(from, this.#transport.slotOf(from), this.#transport.slotBytes)
+  #receive(way: Way): void {
+    this.#receiveAt(way, this.#transport.slotOf(way.from), this.#transport.slotBytes)
   }
 
-  #otherThan(connection: Connection): Connection {
-    return connection === this.#client ? this.#backend : this.#client
+  #receiveAt(way: Way, at: number, bytes: number): void {
+    way.at = at
+    way.room = bytes
+    way.isReceiving = true
+    this.#transport.receive(way.from, at, bytes)
   }
 
   #dropBackend(): void {
@@ -197,19 +253,19 @@ class Pair implements TcpConnection {
 
   #finish(error: Error | null): void {
     if (this.#pairs[this.#client] !== this) return
-    this.#pairs[this.#client] = null
-    const isInOrder = this.#isClientEnded && this.#isBackendEnded
-    const backend = this.#backend
+    const isInOrder = this.#toBackend?.isOver === true && this.#toClient?.isOver === true && error === null
+    this.#finishOne(this.#client, isInOrder)
+    if (this.#backend >= 0) this.#finishOne(this.#backend, isInOrder)
     this.#backend = none
-    for (const connection of [this.#client, backend]) {
-      if (connection < 0) continue
-      this.#pairs[connection] = null
-      if (isInOrder) this.#transport.close(connection)
-      else this.#transport.reset(connection)
-    }
     const { handler } = this
     this.handler = null
     handler?.closed(error)
+  }
+
+  #finishOne(connection: Connection, isInOrder: boolean): void {
+    this.#pairs[connection] = null
+    if (isInOrder) this.#transport.close(connection)
+    else this.#transport.reset(connection)
   }
 
   #remoteEnd(): Endpoint {
