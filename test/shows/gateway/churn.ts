@@ -22,7 +22,7 @@ export const gatewayChurn: Show = {
     const seed = Number(process.env['TORB_SEED'] ?? Date.now() % 1e9)
     const figures = await overTransports(size, async (transport) => {
       await using gateway = await startGateway({ transport, workers: transport === 'ring' ? 2 : 1 })
-      return churned(gateway, seconds * 1000, killEvery, downMs, seeded(seed))
+      return await churned(gateway, seconds * 1000, killEvery, downMs, seeded(seed))
     }).catch((error: Error) => {
       throw new Error(`seed ${seed}: ${error.message}`, { cause: error })
     })
