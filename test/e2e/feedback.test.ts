@@ -1,10 +1,14 @@
+import { mkdtempDisposableSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import { Etcd, etcdMissing } from '../../lab/etcd.ts'
-import { startInstance, type Instance } from '../../src/gateway/gatewaySuite.ts'
+import { get, startInstance, type Instance } from '../../src/gateway/gatewaySuite.ts'
 import { feedbackDefaults } from '../../src/sources/feedback/controller.ts'
 import { startFeedback } from '../../src/sources/feedback/start.ts'
 import { keyOf, routeByEtcd, until, valueOf, type RoutedChain } from '../etcdRig.ts'
+import { freePort, request, runTorb } from '../rig.ts'
 
 const missing = etcdMissing()
 const settings = { intervalMs: 50, controller: feedbackDefaults, writes: false }
@@ -105,6 +109,32 @@ describe.skipIf(missing !== null)(`weights by feedback${reason}`, () => {
     await sleep(2 * settings.intervalMs)
     expect(await etcd.ctl('get', '--print-value-only', keyOf('f'))).toBe(
       valueOf([fast.text, slow.text], [5, 1]),
+    )
+  })
+})
+
+describe('torb gateway --feedback', () => {
+  it('moves the weights of a function, shows them, and tells it as an event', async () => {
+    using data = mkdtempDisposableSync(join(tmpdir(), 'torb-feedback-'))
+    await using fast = await delayed(0)
+    await using slow = await delayed(20)
+    const port = await freePort()
+    const line = `gateway -l 127.0.0.1:0 --zone z --gateway 127.0.0.1:${port} --gateway-handler wrr --feedback --feedback-interval 1s --etcd`
+    await using torb = await runTorb([...line.split(' '), '', '--data', data.path], /^torb ready /)
+    const [api = ''] = /http:\S+/.exec(torb.lines.join()) ?? []
+    const put = { ips: [fast.text, slow.text], weights: [1, 1] }
+    expect((await request(`${api}/functions/f`, 'PUT', put)).status).toBe(200)
+    type Shown = { readonly feedback: boolean; readonly instances: readonly { readonly weight: number }[] }
+    const shown = async (): Promise<Shown> => (await request(`${api}/functions/f`)).body as Shown
+    expect(await shown()).toMatchObject({ feedback: false, instances: [{ weight: 1 }, { weight: 1 }] })
+    await until(async () => {
+      for (let n = 0; n < 10; n++) await get(port, '/function/f')
+      return (await shown()).feedback
+    })
+    const [first, second] = (await shown()).instances
+    expect(first?.weight).toBeGreaterThan(second?.weight ?? 100)
+    expect(torb.errors()).toMatch(
+      /"function":"f","instance":"127.0.0.1:\d+","from":50,"to":55.*"instance-weight-changed"/,
     )
   })
 })
