@@ -327,8 +327,17 @@ describe('sources', () => {
   it('a change of state is an event, the same state again is none', () => {
     const etcd = api.functions.table.source('etcd')
     const seen = api.events.since(0).at(-1)?.id ?? 0
-    for (const message of ['', '', 'gone']) etcd.report(message === '' ? 'current' : 'stale', message)
+    for (const message of ['cannot', 'still not']) etcd.report('starting', message)
+    for (const message of ['', '', 'gone', 'still gone'])
+      etcd.report(message === '' ? 'current' : 'stale', message)
     expect(api.events.since(seen).map(({ event }) => event)).toEqual([
+      {
+        at: expect.any(Number),
+        type: 'source-changed',
+        source: 'etcd',
+        state: 'starting',
+        message: 'cannot',
+      },
       { at: expect.any(Number), type: 'source-changed', source: 'etcd', state: 'current', message: '' },
       { at: expect.any(Number), type: 'source-changed', source: 'etcd', state: 'stale', message: 'gone' },
     ])

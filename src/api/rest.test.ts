@@ -257,6 +257,10 @@ describe('paths and queries', () => {
     const piece = fc.oneof(
       fc.constantFrom(
         'service',
+        'functions',
+        'sources',
+        'etcd',
+        'confirm',
         '0',
         '1',
         'explain',
@@ -276,7 +280,7 @@ describe('paths and queries', () => {
       fc.webSegment(),
     )
     const pair = fc.tuple(
-      fc.constantFrom('full', 'drain', 'source', 'destination', 'protocol', 'x', '__proto__'),
+      fc.constantFrom('full', 'rejected', 'drain', 'source', 'destination', 'protocol', 'x', '__proto__'),
       fc.webQueryParameters(),
     )
     const target = fc

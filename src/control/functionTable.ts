@@ -129,7 +129,8 @@ export class FunctionTable {
       settle: (key) => void this.#rejected.delete(known(key)),
       report: (state, message) => {
         const at = this.#options.now()
-        if (state !== status.state)
+        // A start in vain is news too; later messages of one trouble are not.
+        if (state !== status.state || (status.message === '' && message !== ''))
           this.#options.events.record({ at, type: 'source-changed', source: owner, state, message })
         status.state = state
         status.message = message
