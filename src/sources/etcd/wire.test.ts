@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { behind, linesOf, prefixRange, readRange, readWatch } from './wire.ts'
+import { behind, linesOf, prefixRange, putIf, readPut, readRange, readWatch, WireError } from './wire.ts'
 
 const header = { cluster_id: '2405515272813850568', member_id: '14315994196562016467', revision: '3' }
 
@@ -100,5 +100,25 @@ describe('lines of a stream', () => {
     await expect(lines([Buffer.alloc(600, 'x'), Buffer.alloc(600, 'x')])).rejects.toThrow(
       'longer than 1000 bytes',
     )
+  })
+})
+
+describe('a put on a condition', () => {
+  it('is a transaction that compares the revision of the key', () => {
+    expect(putIf('k', 7, 'é')).toEqual({
+      compare: [{ key: 'aw==', target: 'MOD', result: 'EQUAL', mod_revision: '7' }],
+      success: [{ request_put: { key: 'aw==', value: 'w6k=' } }],
+    })
+  })
+
+  it.each([
+    [{ header: { revision: '8' }, succeeded: true, responses: [{}] }, 8],
+    [{ header: { revision: '8' } }, null],
+  ])('%j is answered by %s', (answer, revision) => {
+    expect(readPut(answer)).toBe(revision)
+  })
+
+  it('is answered by an object', () => {
+    expect(() => readPut([])).toThrow(WireError)
   })
 })
