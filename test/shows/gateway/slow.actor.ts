@@ -10,7 +10,7 @@ export interface SlowReport {
 
 const head = 'GET /function/f/name HTTP/1.1\r\nHost: gateway\r\nX-Slow: '
 /** So that the gateway can take them up: its queue of new connections is finite. */
-const opensPerTick = 50
+const opensPerTick = 20
 
 /** Clients that begin a head and send it byte by byte, for ever; each that is ended comes again. */
 class SlowClients {
