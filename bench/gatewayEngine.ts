@@ -5,7 +5,7 @@ import type { BenchFunction } from './gatewayProxies.ts'
 /** A program for bench/gateway.ts: the gateway as one Worker on a transport, without the daemon around it. */
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { transport: { type: 'string' }, port: { type: 'string' } },
+  options: { transport: { type: 'string' }, port: { type: 'string' }, log: { type: 'string' } },
 })
 const silent = { info: () => undefined, warn: () => undefined }
 const gateway = await Gateway.start({
@@ -21,6 +21,7 @@ const gateway = await Gateway.start({
   hopKey: null,
   hopLimit: 1,
   log: silent,
+  accessLog: values.log === undefined ? undefined : { path: values.log, every: 1 },
   ejected: () => undefined,
 })
 const functions = JSON.parse(positionals[0] ?? '[]') as readonly BenchFunction[]

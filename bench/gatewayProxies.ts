@@ -4,6 +4,7 @@ import { existsSync, openSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Endpoint } from '../lab/client.ts'
+import { ringMissing } from '../src/kernel/uring/probe.ts'
 
 /** A function as edgerun's load balancer knows it: `/function/NAME/REST` goes as `/REST` to its instances by weight. */
 export interface BenchFunction {
@@ -69,13 +70,21 @@ const torb: GatewayProxy = {
   },
 }
 
-/** The gateway as one Worker on one transport, without the daemon around it. */
+const noRing = await ringMissing()
+
+/** The gateway as one Worker on one transport, without the daemon around it; with its access log. */
 const engine = (transport: 'ring' | 'portable'): GatewayProxy => ({
   name: transport,
-  missing: () => null,
-  start: async (_directory, listen, functions) => {
+  missing: () => (transport === 'ring' ? noRing : null),
+  start: async (directory, listen, functions) => {
     const program = fileURLToPath(new URL('gatewayEngine.ts', import.meta.url))
-    const args = [`--transport=${transport}`, `--port=${listen.port}`, JSON.stringify(functions)]
+    const log = join(directory, 'access.log')
+    const args = [
+      `--transport=${transport}`,
+      `--port=${listen.port}`,
+      `--log=${log}`,
+      JSON.stringify(functions),
+    ]
     const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', program, ...args], {
       stdio: ['ignore', 'pipe', 'inherit'],
     })

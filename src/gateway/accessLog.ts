@@ -1,5 +1,6 @@
 import { closeSync, openSync, write, writeSync } from 'node:fs'
-import { AccessLog, type AccessRecord } from '../proxy/http/proxyLog.ts'
+import { AccessLog } from '../proxy/http/proxyLog.ts'
+import { LogLines } from '../proxy/http/proxyLogLines.ts'
 
 /** Requests of one Worker that are kept until they are written: those of a fifth of a second at 80,000 a second. */
 const records = 16_384
@@ -12,6 +13,7 @@ export class AccessLogFile {
   readonly #nameOf: (upstream: number) => string
   readonly #lost: (records: number) => void
   readonly #timer: NodeJS.Timeout
+  readonly #lines = new LogLines()
   #descriptor: number
   #isWriting = false
 
@@ -49,29 +51,27 @@ export class AccessLogFile {
   /** Writes what there is, unless the disk still has the last of it to take. */
   flush(): void {
     if (this.#isWriting) return
-    const text = this.#text()
-    if (text === '') return
+    const lines = this.#drain()
+    if (lines.length === 0) return
     this.#isWriting = true
-    write(this.#descriptor, text, () => (this.#isWriting = false))
+    write(this.#descriptor, lines, () => (this.#isWriting = false))
   }
 
   close(): void {
     clearInterval(this.#timer)
-    writeSync(this.#descriptor, this.#text())
+    writeSync(this.#descriptor, this.#drain())
     closeSync(this.#descriptor)
   }
 
-  #text(): string {
-    let text = ''
+  /** What has come; the bytes are used again for what comes next. */
+  #drain(): Uint8Array {
     let lost = 0
-    for (const log of this.#logs) lost += log.drain((record) => (text += this.#line(record)))
+    this.#lines.clear()
+    for (const log of this.#logs)
+      lost += log.drain((record) =>
+        this.#lines.add(record, record.upstream < 0 ? '-' : this.#nameOf(record.upstream)),
+      )
     if (lost > 0) this.#lost(lost)
-    return text
-  }
-
-  #line(record: AccessRecord): string {
-    const { upstream, outcome, status } = record
-    const instance = upstream < 0 ? '-' : this.#nameOf(upstream)
-    return `${new Date(record.time).toISOString()} ${record.client} ${record.method} ${record.target} ${instance} ${status} ${outcome} ${record.milliseconds.toFixed(3)} ${record.requestBytes} ${record.responseBytes}\n`
+    return this.#lines.bytes
   }
 }

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { ExchangeEnd } from './policy.ts'
-import { AccessLog, LoggedText, targetLimit } from './proxyLog.ts'
+import { AccessLog, LoggedText, readRecord, targetLimit } from './proxyLog.ts'
+import { LogLines } from './proxyLogLines.ts'
 import { latencyBucket, latencyBuckets, latencyFloor } from './proxyCounters.ts'
 
 const bytes = (text: string): Uint8Array => Buffer.from(text, 'latin1')
@@ -26,11 +27,11 @@ describe('the access log', () => {
     const reader = new AccessLog(log.memory)
     log.write(1_700_000_000_000, text('/a'), end)
     const records: unknown[] = []
-    expect(reader.drain((record) => records.push(record))).toBe(0)
+    expect(reader.drain((record) => records.push(readRecord(record)))).toBe(0)
     expect(records).toEqual([
       { ...end, time: 1_700_000_000_000, client: '10.0.0.1', method: 'GET', target: '/a' },
     ])
-    expect(reader.drain((record) => records.push(record))).toBe(0)
+    expect(reader.drain((record) => records.push(readRecord(record)))).toBe(0)
     expect(records).toHaveLength(1)
   })
 
@@ -38,18 +39,54 @@ describe('the access log', () => {
     const log = new AccessLog(4)
     for (let index = 0; index < 7; index++) log.write(index, text(`/${index}`), end)
     const targets: string[] = []
-    expect(log.drain((record) => targets.push(record.target))).toBe(3)
+    expect(log.drain((record) => targets.push(readRecord(record).target))).toBe(3)
     expect(targets).toEqual(['/3', '/4', '/5', '/6'])
   })
 
   it('cuts long targets', () => {
     const log = new AccessLog(1)
     log.write(0, text(`/${'x'.repeat(500)}`), end)
-    log.drain((record) => expect(record.target).toHaveLength(targetLimit))
+    log.drain((record) => expect(readRecord(record).target).toHaveLength(targetLimit))
   })
 
   it('refuses a size that is no power of two', () => {
     expect(() => new AccessLog(3)).toThrow(/power of two/)
+  })
+})
+
+describe('lines of the access log', () => {
+  it.each([
+    [Date.UTC(2026, 10, 21, 17, 38, 1, 7), { ...end, upstream: 3 }, '504 timeout 1.500 12 5000000000'],
+    [
+      Date.UTC(1999, 0, 1),
+      { ...end, upstream: -1, outcome: 'completed', status: 200, milliseconds: 0 },
+      '200 completed 0.000 12 5000000000',
+    ],
+    [
+      1e12 + 999.9,
+      { ...end, milliseconds: 12_345.6789, requestBytes: 10, responseBytes: 9 },
+      '504 timeout 12345.679 10 9',
+    ],
+  ] as const)('tell the request that ended at %s', (time, of, rest) => {
+    const log = new AccessLog(1)
+    const lines = new LogLines()
+    log.write(time, text('/a?b'), of)
+    log.drain((record) => lines.add(record, record.upstream < 0 ? '-' : '127.0.0.11:80'))
+    const instance = of.upstream < 0 ? '-' : '127.0.0.11:80'
+    const iso = new Date(time).toISOString()
+    expect(lines.bytes.toString()).toBe(`${iso} 10.0.0.1 GET /a?b ${instance} ${rest}\n`)
+  })
+
+  it('are as many as there are requests, and begin anew when cleared', () => {
+    const log = new AccessLog(1024)
+    const lines = new LogLines()
+    for (let index = 0; index < 1024; index++) log.write(index, text(`/${'x'.repeat(100)}${index}`), end)
+    log.drain((record) => lines.add(record, 'i'))
+    const all = lines.bytes.toString().trimEnd().split('\n')
+    expect(all.map((line) => /x+(\d+) i 504/.exec(line)?.[1])).toEqual(all.map((_, index) => `${index}`))
+    expect(all).toHaveLength(1024)
+    lines.clear()
+    expect(lines.bytes).toHaveLength(0)
   })
 })
 

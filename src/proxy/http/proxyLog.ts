@@ -7,24 +7,33 @@ export const addressLimit = 45
 
 const headerBytes = 8
 /** time 0, milliseconds 8, request bytes 16, response bytes 24, upstream 32, status 36, outcome 38, lengths 39 to 41. */
-const texts = 42
+const textsAt = 42
 const methodLimit = 16
 const recordBytes = 232
 
-/** One request, as it is read from the log. */
-export interface AccessRecord {
+/** One request, as it lies in the log: to be read before the next one is asked for. */
+export interface RecordView {
   /** Its end, in milliseconds since 1970. */
   readonly time: number
-  readonly client: string
-  readonly method: string
-  readonly target: string
-  /** -1: none was chosen. */
-  readonly upstream: number
-  readonly status: number
-  readonly outcome: Outcome
   readonly milliseconds: number
   readonly requestBytes: number
   readonly responseBytes: number
+  /** -1: none was chosen. */
+  readonly upstream: number
+  readonly status: number
+  /** Index of `outcomes`. */
+  readonly outcome: number
+  /** Where its texts lie in `bytes`: client, method, target. */
+  readonly texts: readonly (readonly [from: number, end: number])[]
+  readonly bytes: Uint8Array
+}
+
+/** The same with its texts. */
+export interface AccessRecord extends Omit<RecordView, 'outcome' | 'texts' | 'bytes'> {
+  readonly client: string
+  readonly method: string
+  readonly target: string
+  readonly outcome: Outcome
 }
 
 /** Text that a record is made with: kept from the head until the request has ended. */
@@ -65,6 +74,7 @@ export class AccessLog {
   readonly #written: Int32Array
   readonly #view: DataView
   readonly #bytes: Uint8Array
+  readonly #record: Record
   #at = 0
   #read = 0
 
@@ -78,6 +88,7 @@ export class AccessLog {
     this.#written = new Int32Array(this.memory, 0, 1)
     this.#view = new DataView(this.memory, headerBytes)
     this.#bytes = new Uint8Array(this.memory, headerBytes)
+    this.#record = new Record(this.#view, this.#bytes)
   }
 
   /** Called by one thread only. */
@@ -95,42 +106,85 @@ export class AccessLog {
     view.setUint8(at + 40, text.method)
     view.setUint8(at + 41, text.target)
     const length = text.client + text.method + text.target
-    for (let index = 0; index < length; index++) this.#bytes[at + texts + index] = text.bytes[index] as number
+    for (let index = 0; index < length; index++)
+      this.#bytes[at + textsAt + index] = text.bytes[index] as number
     this.#at = (this.#at + 1) | 0
     // Makes what was written above visible.
     Atomics.store(this.#written, 0, this.#at)
   }
 
   /** Calls with each record since the last time. @returns how many were lost, because they came faster than they were read */
-  drain(each: (record: AccessRecord) => void): number {
+  drain(each: (record: RecordView) => void): number {
     const written = Atomics.load(this.#written, 0)
     const fresh = (written - this.#read) >>> 0
     const lost = Math.max(0, fresh - this.#records)
-    for (let left = fresh - lost; left > 0; left--) each(this.#record(written - left))
+    for (let left = fresh - lost; left > 0; left--) {
+      this.#record.show(((written - left) & (this.#records - 1)) * recordBytes)
+      each(this.#record)
+    }
     this.#read = written
     return lost
   }
+}
 
-  #record(index: number): AccessRecord {
-    const at = (index & (this.#records - 1)) * recordBytes
+/** A record where it lies. */
+class Record implements RecordView {
+  time = 0
+  milliseconds = 0
+  requestBytes = 0
+  responseBytes = 0
+  upstream = -1
+  status = 0
+  outcome = 0
+  readonly texts: [number, number][] = [
+    [0, 0],
+    [0, 0],
+    [0, 0],
+  ]
+  readonly bytes: Uint8Array
+  readonly #view: DataView
+
+  constructor(view: DataView, bytes: Uint8Array) {
+    this.#view = view
+    this.bytes = bytes
+  }
+
+  show(at: number): void {
     const view = this.#view
-    let from = at + texts
-    const text = (bytes: number): string => {
-      const part = Buffer.from(this.#bytes.slice(from, from + bytes)).toString('latin1')
-      from += bytes
-      return part
+    this.time = view.getFloat64(at)
+    this.milliseconds = view.getFloat64(at + 8)
+    this.requestBytes = view.getFloat64(at + 16)
+    this.responseBytes = view.getFloat64(at + 24)
+    this.upstream = view.getInt32(at + 32)
+    this.status = view.getUint16(at + 36)
+    this.outcome = view.getUint8(at + 38)
+    let from = at + textsAt
+    for (let text = 0; text < this.texts.length; text++) {
+      const span = this.texts[text]!
+      span[0] = from
+      from += view.getUint8(at + 39 + text)
+      span[1] = from
     }
-    return {
-      time: view.getFloat64(at),
-      milliseconds: view.getFloat64(at + 8),
-      requestBytes: view.getFloat64(at + 16),
-      responseBytes: view.getFloat64(at + 24),
-      upstream: view.getInt32(at + 32),
-      status: view.getUint16(at + 36),
-      outcome: outcomes[view.getUint8(at + 38)] ?? 'broken',
-      client: text(view.getUint8(at + 39)),
-      method: text(view.getUint8(at + 40)),
-      target: text(view.getUint8(at + 41)),
-    }
+  }
+}
+
+/** What a record says, for as long as one likes. */
+export function readRecord(record: RecordView): AccessRecord {
+  const { bytes, texts, time, milliseconds, requestBytes, responseBytes, upstream, status } = record
+  const [client = '', method = '', target = ''] = texts.map(([from, end]) =>
+    Buffer.from(bytes.slice(from, end)).toString('latin1'),
+  )
+  const outcome = outcomes[record.outcome] ?? 'broken'
+  return {
+    time,
+    client,
+    method,
+    target,
+    upstream,
+    status,
+    outcome,
+    milliseconds,
+    requestBytes,
+    responseBytes,
   }
 }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { prepareAnswer } from './policy.ts'
 import { answering, Bench, ok, type OpenTransport } from './proxyFixture.ts'
-import type { AccessRecord } from './proxyLog.ts'
+import { type AccessRecord, readRecord } from './proxyLog.ts'
 
 /** Forwarding as such: heads, keep-alive, pools, policy. */
 export function forwardingSuite(name: string, open: OpenTransport): void {
@@ -177,7 +177,7 @@ export function forwardingSuite(name: string, open: OpenTransport): void {
       wire.send('bad\r\n\r\n')
       await wire.end()
       const records: AccessRecord[] = []
-      log.drain((record) => records.push(record))
+      log.drain((record) => records.push(readRecord(record)))
       expect(records.map(({ target }) => target)).toEqual(['/1', '/3'])
       expect(records[0]).toMatchObject({
         client: '127.0.0.1',
