@@ -50,6 +50,8 @@ interface Place {
 }
 
 const bucket = 'function'
+/** Functions in one change: what a thread that carries requests takes in without standing still for long. */
+const mostAtOnce = 100
 
 /** All functions by source, and what is in force of them. */
 export class FunctionTable {
@@ -292,12 +294,12 @@ export class FunctionTable {
     void this.published()
   }
 
-  /** What was put in one turn goes out as one change. */
+  /** What was put in one turn goes out as one change, or as several that let requests through between them. */
   async #publish(): Promise<void> {
     await Promise.resolve()
     while (this.#dirty.size > 0) {
-      const names = [...this.#dirty]
-      this.#dirty.clear()
+      const names = [...this.#dirty].slice(0, mostAtOnce)
+      for (const name of names) this.#dirty.delete(name)
       await this.#options.target.apply(names.map((name) => this.#settle(name)))
     }
     this.#publishing = null
