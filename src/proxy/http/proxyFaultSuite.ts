@@ -190,7 +190,7 @@ export function faultSuite(name: string, open: OpenTransport): void {
               wire.send('HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx')
           },
         ],
-        { responseMs: 20 },
+        { responseMs: 300 },
       )
       const wire = client()
       wire.send(get)
