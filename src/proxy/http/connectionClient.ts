@@ -27,7 +27,9 @@ const refused = counter('refused')
 /** Less room than this behind a request is not received into: the next one begins at the beginning of the slot. */
 const leastRoom = 512
 /** Requests that begin further in than this are moved to the beginning, so that an idle client's slot stays one page. */
-const farIn = 2048
+const farIn = 1024
+/** Before what is received: the head of a request grows when it is put in front of its body. */
+const headroom = 512
 
 const closeLine = Buffer.from('Connection: close\r\n', 'latin1')
 const lineEnd = Buffer.from('\r\n', 'latin1')
@@ -67,7 +69,7 @@ export class ClientConnection {
     this.#context = context
     this.#exchange = new ProxyExchange(this, context)
     const slot = context.transport.slotOf(number)
-    this.#slot = slot + colour(number)
+    this.#slot = slot + headroom + colour(number)
     this.#room = slot + context.layout.clientRoom
   }
 

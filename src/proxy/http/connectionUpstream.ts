@@ -30,6 +30,8 @@ const connects = counter('connects')
 const upgrades = counter('upgrades')
 
 const lineEndBytes = 2
+/** Longer beginnings of bodies are sent from where they lie, with the head put in front of them. */
+const copiedBytes = 2048
 
 /**
  * A connection to an upstream, and the exchange whose request it has.
@@ -137,6 +139,16 @@ export class UpstreamConnection {
     end = policy.requestFields(exchange.client.number, context.request, this.#upstream, arena, end)
     end = endHead(arena, end, this.#from)
     const first = exchange.firstBodyEnd - exchange.firstBodyAt
+    if (first > copiedBytes && exchange.canPutHead(end - this.#slot)) {
+      const start = exchange.firstBodyAt - (end - this.#slot)
+      arena.copyWithin(start, this.#slot, end)
+      this.#firstBodyLeft = false
+      this.#sending = true
+      transport.send(this.number, start, exchange.firstBodyEnd - start, false)
+      exchange.headSent()
+      if (!this.#receiving) this.#receive(this.#from)
+      return
+    }
     this.#firstBodyLeft = end + first > this.#from
     if (first > 0 && !this.#firstBodyLeft) {
       arena.copyWithin(end, exchange.firstBodyAt, exchange.firstBodyEnd)

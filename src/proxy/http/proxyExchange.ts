@@ -119,6 +119,12 @@ export class ProxyExchange {
     this.#decide()
   }
 
+  /** Whether so long a head may be put in front of the body: over the received one, which is then not needed again. */
+  canPutHead(bytes: number): boolean {
+    const { transport } = this.#context
+    return !isIdempotent(this.method) && this.firstBodyAt - bytes >= transport.slotOf(this.client.number)
+  }
+
   /** The policy has found a place for it. */
   resume(): void {
     if (this.#phase !== WAITING) return
