@@ -24,9 +24,11 @@ const CLOSED = 5
 const clients = counter('clients')
 const refused = counter('refused')
 
+/** Received at once at most, so that the rest of a long body goes past without a copy. */
+const mostCopied = 16_384
 /** Less room than this behind a request is not received into: the next one begins at the beginning of the slot. */
 const leastRoom = 512
-/** Requests that begin further in than this are moved to the beginning, so that an idle client's slot stays one page. */
+/** Requests that begin further in than this, and are no longer, are moved to the beginning, so that an idle client's slot stays one page. */
 const farIn = 1024
 /** Before what is received: the head of a request grows when it is put in front of its body. */
 const headroom = 512
@@ -174,7 +176,8 @@ export class ClientConnection {
   // ── Heads ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
   #headBegun(): void {
-    if (this.begin > this.#slot + farIn && !this.receiving) this.#moveDown()
+    const isFarIn = this.begin > this.#slot + farIn && this.end - this.begin <= farIn
+    if (isFarIn && !this.receiving) this.#moveDown()
     this.#state = READING_HEAD
     this.#exchange.whole = false
     this.#exchange.method = 0
@@ -274,7 +277,9 @@ export class ClientConnection {
 
   #receive(): void {
     this.receiving = true
-    this.#context.transport.receive(this.number, this.end, this.#room - this.end)
+    const { transport } = this.#context
+    const most = transport.relay === undefined ? Infinity : mostCopied
+    transport.receive(this.number, this.end, Math.min(this.#room - this.end, most))
   }
 
   // ── Its end ───────────────────────────────────────────────────────────────────────────────────────────────────
