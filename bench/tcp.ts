@@ -41,7 +41,7 @@ interface Load {
 
 const size = values.quick
   ? { connections: 500, each: 50, transfers: 2, megabytes: 32 }
-  : { connections: 4000, each: 1500, transfers: 50, megabytes: 256 }
+  : { connections: 4000, each: 500, transfers: 150, megabytes: 512 }
 const clients = 64
 const transferClients = 4
 const loads: readonly Load[] = [

@@ -6,9 +6,11 @@ import { RingStream, type RingStreamOptions } from './stream.ts'
  * as that is not in vain; the more the rest of the thread has to do, the less.
  */
 const shortestWait = 0.05
-const longestWait = { alone: 2, shared: 0.1 }
+const longestWait = { alone: 1, shared: 0.1 }
 /** After which the event loop has its turn. */
-const longestBurst = { alone: 2, shared: 0.5 }
+const longestBurst = { alone: 1, shared: 0.5 }
+/** Where others had something to do, more of it is to come. */
+const sharedFor = 20
 /** One wait in vain counts as much as some six that were not. */
 const longer = 1.25
 const shorter = 0.25
@@ -43,6 +45,7 @@ class RingLoop {
   #wait = shortestWait
   /** What the event loop had done when this last looked. */
   #othersEvents = 0
+  #sharedUntil = 0
 
   async watch(stream: RingStream): Promise<void> {
     this.#watch = await openWatch(() => this.#woken(stream))
@@ -82,9 +85,11 @@ class RingLoop {
 
   readonly #burst = (stream: RingStream): void => {
     const { events } = performance.nodeTiming.uvMetricsInfo
-    const company = events === this.#othersEvents ? 'alone' : 'shared'
+    const now = performance.now()
+    if (events !== this.#othersEvents) this.#sharedUntil = now + sharedFor
     this.#othersEvents = events
-    const end = performance.now() + longestBurst[company]
+    const company = now < this.#sharedUntil ? 'shared' : 'alone'
+    const end = now + longestBurst[company]
     do {
       this.#wait = Math.min(this.#wait, longestWait[company])
       if (!stream.turn(this.#wait)) {

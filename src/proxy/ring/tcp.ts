@@ -1,6 +1,12 @@
 import { getSystemErrorMessage, getSystemErrorName } from 'node:util'
 import { familyOf } from '../../model/address.ts'
-import type { Connection, Endpoint, StreamEvents, StreamTransport } from '../stream.ts'
+import {
+  type Connection,
+  type Endpoint,
+  mayReceive,
+  type StreamEvents,
+  type StreamTransport,
+} from '../stream.ts'
 import type { Listener, TcpAcceptor, TcpConnection, TcpHandler } from '../transport.ts'
 
 /** Bytes after which a relay is looked at again: whether the source still gives more than a slot at a time. */
@@ -189,7 +195,7 @@ class Pair implements TcpConnection {
   relayed(from: Connection, result: number): void {
     const way = from === this.#client ? this.#toBackend : this.#toClient
     if (way === null) return
-    if (result === relayBytes || unrelayable.has(-result)) this.#receive(way)
+    if (result === relayBytes || mayReceive(result)) this.#receive(way)
     else this.#over(way, Math.min(result, 0))
   }
 
@@ -282,8 +288,6 @@ class Pair implements TcpConnection {
 }
 
 const ENOBUFS = 105
-/** No pipe is left (EMFILE, ENFILE), or urgent data stops splice(2) (EAGAIN): then by copying. */
-const unrelayable: ReadonlySet<number> = new Set([11, 23, 24])
 
 function systemError(call: string, result: number): Error {
   const code = getSystemErrorName(result)
