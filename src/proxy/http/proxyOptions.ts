@@ -39,7 +39,7 @@ export interface ProxyOptions {
 
 export const usualOptions: ProxyOptions = {
   upstreams: 4096,
-  idlePerUpstream: 256,
+  idlePerUpstream: 1024,
   upstreamIdleMs: 4000,
   clientIdleMs: 75_000,
   headMs: 10_000,
