@@ -11,6 +11,6 @@ export async function openTransport(log: PlaneLog | undefined): Promise<Transpor
     log?.info('plane userspace: TCP goes over io_uring')
     return openRingTransport()
   }
-  log?.info(`plane userspace: TCP goes over node:net, at about twice the CPU of io_uring: ${missing}`)
+  log?.info(`plane userspace: TCP goes over node:net, at up to twice the CPU of io_uring: ${missing}`)
   return portable
 }
