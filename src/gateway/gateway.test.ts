@@ -1,3 +1,6 @@
+import { once } from 'node:events'
+import { connect } from 'node:net'
+import { text } from 'node:stream/consumers'
 import { describe, expect, it } from 'vitest'
 import { ringMissing } from '../kernel/uring/probe.ts'
 import { named, startTestGateway, type TestGateway } from './gatewaySuite.ts'
@@ -30,6 +33,28 @@ describe.each([
     expect(await gateway.get('/function/f')).toMatchObject({ status: 200, body: 'good' })
     await gateway.put('g', { ...spec, retries: 7 })
     expect((await gateway.get('/function/g')).status).toBe(502)
+  })
+
+  it('does not write a long Location into the heads of others', async () => {
+    await using a = await named('A')
+    await using gateway = await startTestGateway(options)
+    await gateway.put('f', { ips: [a.text], weights: [1] })
+    const ports = Array.from({ length: 6 }, () => gateway.gateway.port)
+    const clients = await Promise.all(
+      ports.map(async (port) => {
+        const socket = connect(port, '127.0.0.1')
+        socket.write('GET /function/f HTTP/1.1\r\nHost: a\r\n')
+        await once(socket, 'connect')
+        return socket
+      }),
+    )
+    const { status, headers } = await gateway.get(`//${'a'.repeat(1000)}`)
+    expect([status, headers.location]).toEqual([301, `/${'a'.repeat(1000)}`])
+    expect((await gateway.get(`//${'a'.repeat(8000)}`)).status).toBe(414)
+    for (const socket of clients) {
+      socket.end('Connection: close\r\n\r\n')
+      expect(await text(socket)).toMatch(/^HTTP\/1\.1 200 OK\r\n/)
+    }
   })
 
   it('chooses in the order of the contract', async () => {

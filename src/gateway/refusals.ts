@@ -3,6 +3,8 @@ import { cleanTarget } from './target.ts'
 
 /** Seconds after which a client that found all places taken may ask again. */
 const retryAfter = '1'
+/** Bytes of a Location: an answer has room for no more. */
+const longestLocation = 2048
 /** So that a browser does not take a text with somebody's path in it for a page. */
 const plain = { 'X-Content-Type-Options': 'nosniff' }
 
@@ -46,7 +48,10 @@ export class Refusals {
   }
 
   moved(target: string): Answer {
-    return prepareAnswer(301, 'Moved Permanently', '', { Location: cleanTarget(target) })
+    const location = cleanTarget(target)
+    return location.length > longestLocation
+      ? prepareAnswer(414, 'URI Too Long', this.#text('the path is too long to be cleaned\n'), plain)
+      : prepareAnswer(301, 'Moved Permanently', '', { Location: location })
   }
 
   dummy(target: string, host: string): Answer {

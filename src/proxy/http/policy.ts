@@ -138,7 +138,10 @@ export interface Answer {
   readonly body: Uint8Array
 }
 
-/** @param fields names and values of further fields */
+/** For what is added to an answer when it is sent: the fields of the policy, Connection, and the empty line. */
+const addedBytes = fieldsLimit + 32
+
+/** @param fields names and values of further fields @throws RangeError where they leave no room for the body */
 export function prepareAnswer(
   status: number,
   reason: string,
@@ -146,7 +149,6 @@ export function prepareAnswer(
   fields: Readonly<Record<string, string>> = {},
 ): Answer {
   const encoder = new TextEncoder()
-  // The rest is for the head, the fields of the policy and Connection.
   const bytes = encoder.encode(body).subarray(0, answerLimit / 2)
   const all = {
     ...(body === '' ? {} : { 'Content-Type': 'text/plain; charset=utf-8' }),
@@ -155,5 +157,8 @@ export function prepareAnswer(
   }
   const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`)
   const head = encoder.encode(`HTTP/1.1 ${status} ${reason}\r\n${lines.join('')}`)
+  // What lies behind belongs to another connection.
+  if (head.length + bytes.length + addedBytes > answerLimit)
+    throw new RangeError(`an answer of ${head.length + bytes.length} bytes: make its fields shorter`)
   return { status, head, body: bytes }
 }
