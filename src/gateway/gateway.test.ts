@@ -3,7 +3,7 @@ import { connect } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { describe, expect, it } from 'vitest'
 import { ringMissing } from '../kernel/uring/probe.ts'
-import { named, startTestGateway, type TestGateway } from './gatewaySuite.ts'
+import { named, startTestGateway, type Instance, type TestGateway } from './gatewaySuite.ts'
 
 const noRing = await ringMissing()
 if (noRing !== null) console.warn(`the gateway on io_uring is not tested: ${noRing}`)
@@ -55,6 +55,21 @@ describe.each([
       socket.end('Connection: close\r\n\r\n')
       expect(await text(socket)).toMatch(/^HTTP\/1\.1 200 OK\r\n/)
     }
+  })
+
+  it('goes to the new address of a name at once, whatever connections there are to the old one', async () => {
+    await using before = await named('before')
+    await using after = await named('after')
+    await using gateway = await startTestGateway(options)
+    const put = ({ port }: Instance): Promise<void> => {
+      const instances = [{ text: 'worker.example', address: '127.0.0.1', port }]
+      const spec = { ips: ['worker.example'], weights: [1] }
+      return gateway.gateway.apply([{ name: 'f', published: { spec, instances } }])
+    }
+    await put(before)
+    expect(await bodies(gateway, '/function/f', 2)).toBe('beforebefore')
+    await put(after)
+    expect(await bodies(gateway, '/function/f', 2)).toBe('afterafter')
   })
 
   it('chooses in the order of the contract', async () => {

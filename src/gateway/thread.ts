@@ -110,8 +110,11 @@ export class GatewayThread {
 
   #change({ retired, upstreams, functions, removed }: TableChange): void {
     for (const upstream of retired) this.#proxy.retire(upstream)
-    for (const { upstream, text, address, port } of upstreams)
+    for (const { upstream, text, address, port } of upstreams) {
+      // Connections to where it was before are not used any more.
+      this.#proxy.retire(upstream)
       this.#policy.setUpstream(upstream, text, address, port)
+    }
     for (const route of functions) this.#policy.setFunction(route)
     for (const name of removed) this.#policy.removeFunction(name)
   }
