@@ -3,7 +3,7 @@ import { connect } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { describe, expect, it } from 'vitest'
 import { ringMissing } from '../kernel/uring/probe.ts'
-import { named, startTestGateway, type Instance, type TestGateway } from './gatewaySuite.ts'
+import { named, startInstance, startTestGateway, type Instance, type TestGateway } from './gatewaySuite.ts'
 
 const noRing = await ringMissing()
 if (noRing !== null) console.warn(`the gateway on io_uring is not tested: ${noRing}`)
@@ -12,6 +12,19 @@ async function bodies(gateway: TestGateway, path: string, count: number): Promis
   let all = ''
   for (let i = 0; i < count; i++) all += (await gateway.get(path)).body
   return all
+}
+
+/** Why a connection cannot be had, or how it ends. */
+async function failureOf(port: number): Promise<string> {
+  const socket = connect(port, '127.0.0.1')
+  try {
+    await once(socket, 'close')
+    return ''
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code ?? ''
+  } finally {
+    socket.destroy()
+  }
 }
 
 describe.each([
@@ -70,6 +83,24 @@ describe.each([
     expect(await bodies(gateway, '/function/f', 2)).toBe('beforebefore')
     await put(after)
     expect(await bodies(gateway, '/function/f', 2)).toBe('afterafter')
+  })
+
+  it('refuses clients while it lets requests finish, and after that', async () => {
+    let finish = (): void => undefined
+    await using slow = await startInstance((_request, response) => {
+      finish = () => void response.end('finished')
+    })
+    const gateway = await startTestGateway(options)
+    const { port } = gateway.gateway
+    await gateway.put('f', { ips: [slow.text], weights: [1] })
+    const answer = gateway.get('/function/f')
+    await once(slow.server, 'request')
+    const closed = gateway.gateway.close()
+    await expect.poll(() => failureOf(port)).toBe('ECONNREFUSED')
+    finish()
+    expect((await answer).body).toBe('finished')
+    await Promise.all([closed, gateway[Symbol.asyncDispose]()])
+    expect(await failureOf(port)).toBe('ECONNREFUSED')
   })
 
   it('chooses in the order of the contract', async () => {

@@ -82,6 +82,7 @@ export class Gateway {
   readonly #socket: ListeningSocket | null
   readonly #accessLog: AccessLogFile | null
   #sequence = 0
+  #closed: Promise<void> | null = null
 
   private constructor(parts: {
     options: GatewayOptions
@@ -214,9 +215,14 @@ export class Gateway {
   }
 
   /** Takes no more clients and lets requests finish within a limit. */
-  async close(): Promise<void> {
-    this.#socket?.close()
+  close(): Promise<void> {
+    return (this.#closed ??= this.#end())
+  }
+
+  async #end(): Promise<void> {
+    this.#socket?.end()
     await Promise.all(this.#threads.map((thread) => thread.stop(graceMs)))
+    this.#socket?.close()
     this.#accessLog?.close()
   }
 

@@ -15,6 +15,7 @@ const IPPROTO_TCP = 6
 const TCP_NODELAY = 1
 const IPPROTO_IPV6 = 41
 const IPV6_V6ONLY = 26
+const SHUT_RD = 0
 const SHUT_WR = 1
 /** fcntl.h */
 const F_SETFL = 4
@@ -35,6 +36,8 @@ const dropRest = new Uint8Array(new Int32Array([1, 0]).buffer)
 export interface ListeningSocket {
   readonly descriptor: number
   readonly port: number
+  /** Refuses clients from now on. The descriptor stays, as threads may still name it to their rings. */
+  end(): void
   close(): void
 }
 
@@ -68,7 +71,12 @@ export async function listenOn(
     checked('bind', calls.bind(descriptor, socketAddress))
     checked('listen', calls.listen(descriptor, backlog))
     checked('getsockname', calls.getsockname(descriptor))
-    return { descriptor, port: endpointOf(calls.named).port, close: () => void calls.close(descriptor) }
+    return {
+      descriptor,
+      port: endpointOf(calls.named).port,
+      end: () => void calls.shutdown(descriptor, SHUT_RD),
+      close: () => void calls.close(descriptor),
+    }
   } catch (error) {
     calls.close(descriptor)
     throw error
