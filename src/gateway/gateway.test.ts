@@ -103,6 +103,22 @@ describe.each([
     expect(await failureOf(port)).toBe('ECONNREFUSED')
   })
 
+  it('tells that a Worker has died, whatever it was at', async () => {
+    const failures: Error[] = []
+    const failed = (error: Error): void => void failures.push(error)
+    await using gateway = await startTestGateway({ ...options, failed })
+    // No transport has words for it.
+    const instances = [{ text: 'nowhere', address: 'nowhere', port: 70_000 }]
+    const published = { spec: { ips: ['nowhere'], weights: [1] }, instances }
+    await gateway.gateway.apply([{ name: 'f', published }])
+    const socket = connect(gateway.gateway.port, '127.0.0.1').on('error', () => undefined)
+    socket.write('GET /function/f HTTP/1.1\r\nHost: a\r\n\r\n')
+    await expect
+      .poll(() => failures[0]?.message)
+      .toMatch(/^a Worker of the gateway has died: .*(nowhere|70000)/)
+    socket.destroy()
+  })
+
   it('chooses in the order of the contract', async () => {
     await using a = await named('A')
     await using b = await named('B')

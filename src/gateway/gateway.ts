@@ -36,6 +36,11 @@ export interface GatewayOptions extends GatewayIdentity {
   readonly proxy?: Partial<ProxyOptions>
   readonly log: { info(fields: object, text: string): void; warn(fields: object, text: string): void }
   readonly ejected: (instance: string, milliseconds: number) => void
+  /**
+   * A Worker has died, which is a fault of Torb's: its clients hang, and its requests keep their places. Absent: it is thrown,
+   * so that the process ends and a supervisor starts it anew.
+   */
+  readonly failed?: (error: Error) => void
 }
 
 export interface GatewayChange {
@@ -164,7 +169,10 @@ export class Gateway {
         accessLog,
         port: ports[0] ?? options.port,
       })
-      for (const thread of threads) thread.listen((message) => gateway.#receive(message))
+      for (const thread of threads) {
+        thread.listen((message) => gateway.#receive(message))
+        void thread.died.then((error) => gateway.#failed(error))
+      }
       ended.move()
       return gateway
     } catch (error) {
@@ -226,6 +234,13 @@ export class Gateway {
     this.#accessLog?.close()
   }
 
+  #failed(cause: Error): void {
+    const text = `a Worker of the gateway has died: ${cause.message}; start Torb anew, and report this`
+    const error = new Error(text, { cause })
+    if (this.#options.failed === undefined) throw error
+    this.#options.failed(error)
+  }
+
   #receive(message: FromThread): void {
     if (message.type === 'released') this.#publisher.released(message.version)
     else if (message.type === 'ejected') this.#options.ejected(message.instance, message.milliseconds)
@@ -236,15 +251,24 @@ export class Gateway {
 /** A Worker as the main thread has it. */
 class Thread {
   readonly listening: Promise<number>
+  /** Why it has ended without being told to. */
+  readonly died: Promise<Error>
   readonly #worker: Worker
   readonly #wake: Wake | null
   readonly #applied = new Map<number, () => void>()
   readonly #exited: Promise<void>
+  #isEnding = false
 
   constructor(setup: WorkerSetup, wake: Wake | null) {
     this.#wake = wake
     this.#worker = new Worker(new URL('worker.ts', import.meta.url), { workerData: setup, execArgv: [] })
     this.#exited = new Promise((resolve) => this.#worker.once('exit', () => resolve()))
+    this.died = new Promise((resolve) => {
+      this.#worker.once('error', resolve)
+      this.#worker.once('exit', (code) => {
+        if (!this.#isEnding) resolve(new Error(`it exited with code ${code}`))
+      })
+    })
     this.listening = new Promise((resolve, reject) => {
       this.#worker.once('message', (message: FromThread) => {
         if (message.type === 'listening') resolve(message.port)
@@ -275,12 +299,14 @@ class Thread {
   }
 
   async stop(graceMs: number): Promise<void> {
+    this.#isEnding = true
     this.post({ type: 'stop', graceMs })
     await this.#exited
     this.#wake?.close()
   }
 
   async terminate(): Promise<void> {
+    this.#isEnding = true
     await this.#worker.terminate()
     this.#wake?.close()
   }

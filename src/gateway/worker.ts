@@ -19,24 +19,27 @@ if (port === null) throw new Error('src/gateway/worker.ts runs as a Worker of th
 const setup = workerData as WorkerSetup
 const tell = (message: FromThread): void => port.postMessage(message)
 
-try {
-  await (setup.listen.on === 'ring' ? runOnRing(setup.listen) : runPortable(setup.listen))
-} catch (error) {
-  const { message, code = '' } = error as NodeJS.ErrnoException
+const started = setup.listen.on === 'ring' ? startOnRing(setup.listen) : startPortable(setup.listen)
+const run = await started.catch(({ message, code = '' }: NodeJS.ErrnoException) => {
   tell({ type: 'failed', message, code })
-}
+})
+// What is thrown in there ends the Worker, and the main thread hears of it.
+await run?.()
 
-async function runOnRing(socket: Extract<WorkerSetup['listen'], { on: 'ring' }>): Promise<void> {
+/** @returns what runs it to its end */
+async function startOnRing(
+  socket: Extract<WorkerSetup['listen'], { on: 'ring' }>,
+): Promise<() => Promise<void>> {
   const { slots, slotBytes } = setup
   const stream = await RingStream.open({ slots, slotBytes, wake: socket.wake })
   const thread = new GatewayThread(stream, setup, tell)
   receive(thread, () => stream.end())
   thread.serve((events) => stream.listenShared(socket, events))
   tell({ type: 'listening', port: socket.port })
-  await runRing(stream)
+  return () => runRing(stream)
 }
 
-async function runPortable({ address, port }: { address: string; port: number }): Promise<void> {
+async function startPortable({ address, port }: { address: string; port: number }): Promise<undefined> {
   const { slots, slotBytes } = setup
   const stream = new PortableStreams({ slots, slotBytes, bothFamilies: address === '::' })
   const thread = new GatewayThread(stream, setup, tell)
