@@ -27,6 +27,7 @@ export class Board {
   readonly #ejections: Int32Array
   /** Where in its schedule a function is. */
   readonly #positions: Int32Array
+  /** By function, and behind them for all together. */
   readonly #waiting: Int32Array
 
   /** @param epochMs the same in all threads */
@@ -45,11 +46,11 @@ export class Board {
     this.#ejectedUntil = take(size.upstreams)
     this.#ejections = take(size.upstreams)
     this.#positions = take(size.functions * positionsPerFunction)
-    this.#waiting = take(size.functions)
+    this.#waiting = take(size.functions + 1)
   }
 
   static bytes({ upstreams, functions }: BoardSize): number {
-    return Int32Array.BYTES_PER_ELEMENT * (4 * upstreams + (positionsPerFunction + 1) * functions)
+    return Int32Array.BYTES_PER_ELEMENT * (4 * upstreams + (positionsPerFunction + 1) * functions + 1)
   }
 
   get positions(): number {
@@ -74,17 +75,26 @@ export class Board {
 
   /** Takes a place in a function's queue. @returns false: it is full */
   enqueue(fn: number, limit: number): boolean {
-    if (Atomics.add(this.#waiting, fn, 1) < limit) return true
+    if (Atomics.add(this.#waiting, fn, 1) < limit) {
+      Atomics.add(this.#waiting, this.size.functions, 1)
+      return true
+    }
     Atomics.sub(this.#waiting, fn, 1)
     return false
   }
 
   dequeue(fn: number): void {
     Atomics.sub(this.#waiting, fn, 1)
+    Atomics.sub(this.#waiting, this.size.functions, 1)
   }
 
   waiting(fn: number): number {
     return Atomics.load(this.#waiting, fn)
+  }
+
+  /** For all functions together. */
+  get waitingInAll(): number {
+    return Atomics.load(this.#waiting, this.size.functions)
   }
 
   /** The next of `length` turns, each exactly once. */

@@ -3,7 +3,14 @@ import { connect } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { describe, expect, it } from 'vitest'
 import { ringMissing } from '../kernel/uring/probe.ts'
-import { named, startInstance, startTestGateway, type Instance, type TestGateway } from './gatewaySuite.ts'
+import {
+  get,
+  named,
+  startInstance,
+  startTestGateway,
+  type Instance,
+  type TestGateway,
+} from './gatewaySuite.ts'
 
 const noRing = await ringMissing()
 if (noRing !== null) console.warn(`the gateway on io_uring is not tested: ${noRing}`)
@@ -117,6 +124,37 @@ describe.each([
       .poll(() => failures[0]?.message)
       .toMatch(/^a Worker of the gateway has died: .*(nowhere|70000)/)
     socket.destroy()
+  })
+
+  it('has those who wait go on as soon as there is a place, in whichever Worker', async () => {
+    await using quick = await named('quick')
+    await using gateway = await startTestGateway(options)
+    const limits = { in_flight: 1, queue: 1000, wait: '1h' }
+    await gateway.put('f', { ips: [quick.text], weights: [1], limits })
+    for (let round = 0; round < 4; round++) {
+      const all = Array.from({ length: 50 }, () => get(gateway.gateway.port, '/function/f'))
+      const statuses = (await Promise.all(all)).map(({ status }) => status)
+      expect(statuses).toEqual(Array<number>(50).fill(200))
+    }
+  })
+
+  it('has those who wait go on where another function has left their instance', async () => {
+    const finish: (() => void)[] = []
+    await using slow = await startInstance((_request, response) => {
+      finish.push(() => void response.end())
+    })
+    await using gateway = await startTestGateway(options)
+    const spec = { ips: [slow.text], weights: [1] }
+    await gateway.put('f', spec)
+    await gateway.put('g', { ...spec, limits: { in_flight: 1, queue: 1, wait: '1h' } })
+    const first = gateway.get('/function/f')
+    await expect.poll(() => finish.length).toBe(1)
+    const second = gateway.get('/function/g')
+    await expect.poll(() => gateway.gateway.state('g')?.waiting).toBe(1)
+    finish[0]?.()
+    await expect.poll(() => finish.length).toBe(2)
+    finish[1]?.()
+    expect([(await first).status, (await second).status]).toEqual([200, 200])
   })
 
   it('chooses in the order of the contract', async () => {

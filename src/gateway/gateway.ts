@@ -70,6 +70,8 @@ const mostSlotsOfWorker = 2 ** 31 / slotBytes
 /** Of the descriptors of the process; the rest of Torb has the others. */
 const descriptorShare = 3 / 4
 const graceMs = 10_000
+/** Milliseconds until all Workers are told of places that have come free: those of the time between are one word. */
+const sweepEveryMs = 2
 
 /**
  * The function gateway: one Worker a core on one listening socket. Functions come by `apply`; selection, limits and counters
@@ -88,6 +90,7 @@ export class Gateway {
   readonly #accessLog: AccessLogFile | null
   #sequence = 0
   #closed: Promise<void> | null = null
+  #isSweepDue = false
 
   private constructor(parts: {
     options: GatewayOptions
@@ -244,7 +247,16 @@ export class Gateway {
   #receive(message: FromThread): void {
     if (message.type === 'released') this.#publisher.released(message.version)
     else if (message.type === 'ejected') this.#options.ejected(message.instance, message.milliseconds)
-    else if (message.type === 'room') for (const thread of this.#threads) thread.post({ type: 'sweep' })
+    else if (message.type === 'room' && !this.#isSweepDue) {
+      this.#isSweepDue = true
+      setTimeout(() => this.#sweep(), sweepEveryMs)
+    }
+  }
+
+  /** Each Worker looks whether those that wait there have a place now. */
+  #sweep(): void {
+    this.#isSweepDue = false
+    for (const thread of this.#threads) thread.post({ type: 'sweep' })
   }
 }
 
@@ -258,6 +270,7 @@ class Thread {
   readonly #applied = new Map<number, () => void>()
   readonly #exited: Promise<void>
   #isEnding = false
+  #isGone = false
 
   constructor(setup: WorkerSetup, wake: Wake | null) {
     this.#wake = wake
@@ -266,6 +279,7 @@ class Thread {
     this.died = new Promise((resolve) => {
       this.#worker.once('error', resolve)
       this.#worker.once('exit', (code) => {
+        this.#isGone = true
         if (!this.#isEnding) resolve(new Error(`it exited with code ${code}`))
       })
     })
@@ -288,6 +302,7 @@ class Thread {
   }
 
   post(message: ToThread): void {
+    if (this.#isGone) return
     this.#worker.postMessage(message, [])
     this.#wake?.wake()
   }

@@ -137,10 +137,11 @@ export class GatewayPolicy implements ProxyPolicy {
   setFunction(route: Route): void {
     const name = Buffer.from(route.name)
     const before = this.#functions.get(name, 0, name.length)
-    const line = before?.line ?? { fn: route.fn, exchanges: new Set() }
+    const line = before?.line ?? { fn: route.fn, exchanges: new Set(), upstreams: new Set() }
+    line.upstreams = new Set(route.members.map(({ upstream }) => upstream))
     this.#functions.set(name, { route, users: 0, isCurrent: true, line })
     if (before !== undefined) this.#replaced(before)
-    this.#waiting.callAll(line)
+    this.#waiting.call(line)
   }
 
   removeFunction(name: string): void {
@@ -149,7 +150,7 @@ export class GatewayPolicy implements ProxyPolicy {
     if (before === undefined) return
     this.#functions.delete(bytes)
     this.#replaced(before)
-    this.#waiting.callAll(before.line)
+    this.#waiting.call(before.line)
   }
 
   upstream(upstream: UpstreamNumber): Upstream {
@@ -255,8 +256,8 @@ export class GatewayPolicy implements ProxyPolicy {
       this.#failed(route, member, this.#options.now())
     this.#options.board.release(upstream)
     this.#letGo(exchange)
-    if (this.#waiting.isElsewhere(line)) this.#options.room()
-    this.#waiting.call(line)
+    if (this.#waiting.isElsewhere) this.#options.room()
+    this.#waiting.released(upstream, line)
   }
 
   /** Places may have come free in other Workers: the first of each line is tried again. To be called now and then. */
@@ -312,7 +313,10 @@ export class GatewayPolicy implements ProxyPolicy {
       return
     }
     if (route.method === 'hash') this.#hash[exchange] = hashOf(request, route.hashHeader)
-    const member = select(route, choice, board, now, this.#hash[exchange]!, 0)
+    let member = select(route, choice, board, now, this.#hash[exchange]!, 0)
+    // A place that came free before this one was seen to wait is nobody else's to call out.
+    if (member === allFull && this.#join(exchange, route, now))
+      member = select(route, choice, board, now, this.#hash[exchange]!, 0)
     if (member === allFull) {
       this.#wait(exchange, route, decision, now)
     } else if (member === noneUsable) {
@@ -343,15 +347,18 @@ export class GatewayPolicy implements ProxyPolicy {
     decision.targetPrefix = hasPath ? nothing : slash
   }
 
+  /** @returns true: it waits from now on */
+  #join(exchange: Exchange, { queue, waitMs }: Route, now: number): boolean {
+    if (this.#waiting.until(exchange) > 0 || waitMs <= 0) return false
+    return this.#waiting.join(exchange, this.#version[exchange]!.line, queue, now + waitMs)
+  }
+
   #wait(exchange: Exchange, route: Route, decision: Decision, now: number): void {
-    const since = this.#waiting.until(exchange)
-    const until = since === 0 ? now + route.waitMs : since
+    const until = this.#waiting.until(exchange)
     decision.answer = this.#refusals.full
-    if (since === 0 && !this.#waiting.join(exchange, this.#version[exchange]!.line, route.queue, until)) {
-      this.#options.statistics.missed(route.fn, 'overloaded')
-    } else if (until <= now) {
-      this.#options.statistics.missed(route.fn, 'expired')
-    } else {
+    if (until === 0) this.#options.statistics.missed(route.fn, 'overloaded')
+    else if (until <= now) this.#options.statistics.missed(route.fn, 'expired')
+    else {
       this.#waiting.stay(exchange)
       decision.action = 'wait'
       decision.waitMs = until - now

@@ -40,9 +40,6 @@ export type FromThread =
   | { readonly type: 'room' }
   | { readonly type: 'stopped' }
 
-/** Milliseconds between two words of free places. */
-const roomEveryMs = 2
-
 /** Milliseconds since the epoch at which the clocks of this thread began. */
 const { timeOrigin } = performance
 
@@ -51,11 +48,12 @@ export class GatewayThread {
   readonly #policy: GatewayPolicy
   readonly #proxy: HttpProxy
   readonly #tell: (message: FromThread) => void
+  /** Places have come free since the last sweep: 1, it was told; 2, and more have. */
+  #freed = 0
 
   constructor(transport: StreamTransport, setup: ThreadSetup, tell: (message: FromThread) => void) {
     const { identity, size, epochMs } = setup
     this.#tell = tell
-    let toldAt = 0
     this.#policy = new GatewayPolicy({
       ...identity,
       board: new Board(size, epochMs, setup.board),
@@ -63,11 +61,7 @@ export class GatewayThread {
       exchanges: Math.floor(transport.arena.length / transport.slotBytes),
       now: () => timeOrigin + transport.now(),
       resume: (exchange) => this.#proxy.resume(exchange),
-      room: () => {
-        if (transport.now() < toldAt + roomEveryMs) return
-        toldAt = transport.now()
-        tell({ type: 'room' })
-      },
+      room: () => this.#room(),
       ejected: (instance, milliseconds) => tell({ type: 'ejected', instance, milliseconds }),
       released: (version) => tell({ type: 'released', version }),
     })
@@ -98,6 +92,7 @@ export class GatewayThread {
         return
       case 'sweep':
         this.#policy.sweep()
+        this.#swept()
         return
       case 'stop':
         await this.#proxy.stop(message.graceMs)
@@ -106,6 +101,18 @@ export class GatewayThread {
       default:
         message satisfies never
     }
+  }
+
+  /** What is free now is seen by the sweep that follows, unless that is under way already: then by one more. */
+  #room(): void {
+    if (this.#freed === 0) this.#tell({ type: 'room' })
+    this.#freed = Math.min(this.#freed + 1, 2)
+  }
+
+  #swept(): void {
+    const isMore = this.#freed === 2
+    this.#freed = 0
+    if (isMore) this.#room()
   }
 
   #change({ retired, upstreams, functions, removed }: TableChange): void {

@@ -1,10 +1,12 @@
-import type { Exchange } from '../proxy/http/policy.ts'
+import type { Exchange, UpstreamNumber } from '../proxy/http/policy.ts'
 import type { Board } from './board.ts'
 
 /** Those that wait for an instance of one function, first come first served. */
 export interface Line {
   readonly fn: number
   readonly exchanges: Set<Exchange>
+  /** The function's instances, which other functions may have too. */
+  upstreams: ReadonlySet<UpstreamNumber>
 }
 
 /** The lines of one Worker. How many wait in all Workers is counted in the board. */
@@ -17,6 +19,7 @@ export class Waiting {
   readonly #isCalled: Uint8Array
   /** Lines with somebody in them. */
   readonly #lines = new Set<Line>()
+  #count = 0
 
   constructor(board: Board, exchanges: number, resume: (exchange: Exchange) => void) {
     this.#board = board
@@ -38,12 +41,13 @@ export class Waiting {
     this.#lineOf[exchange] = line
     line.exchanges.add(exchange)
     this.#lines.add(line)
+    this.#count += 1
     return true
   }
 
-  /** Whether more wait for the function than those in this line. */
-  isElsewhere({ fn, exchanges }: Line): boolean {
-    return this.#board.waiting(fn) > exchanges.size
+  /** Whether somebody waits in another Worker. */
+  get isElsewhere(): boolean {
+    return this.#board.waitingInAll > this.#count
   }
 
   /** It came in vain, and keeps its place. */
@@ -58,28 +62,39 @@ export class Waiting {
     this.#isCalled[exchange] = 0
     this.#lineOf[exchange] = null
     line.exchanges.delete(exchange)
+    this.#count -= 1
     if (line.exchanges.size === 0) this.#lines.delete(line)
     this.#board.dequeue(line.fn)
   }
 
-  /** A place may be free: the first who was not called yet is. */
+  /** An instance has a free place, which is for its function's line first. */
+  released(upstream: UpstreamNumber, line: Line): void {
+    if (this.#count === 0) return
+    this.call(line)
+    for (const other of this.#lines) if (other.upstreams.has(upstream)) this.call(other)
+  }
+
+  /** Places may have come free in other Workers. */
+  sweep(): void {
+    for (const line of this.#lines) this.call(line)
+  }
+
+  /** There may be places: one after the other is called, until one comes in vain. */
   call(line: Line): void {
-    if (line.exchanges.size === 0) return
+    const { exchanges } = line
+    for (let before = exchanges.size; before > 0; before = exchanges.size) {
+      this.#callFirst(line)
+      if (exchanges.size >= before) return
+    }
+  }
+
+  /** The first who was not called yet. */
+  #callFirst(line: Line): void {
     for (const exchange of line.exchanges) {
       if (this.#isCalled[exchange] === 1) continue
       this.#isCalled[exchange] = 1
       this.#resume(exchange)
       return
     }
-  }
-
-  /** Everything may be different now. */
-  callAll(line: Line): void {
-    for (let left = line.exchanges.size; left > 0; left--) this.call(line)
-  }
-
-  /** Places may have come free in other Workers. */
-  sweep(): void {
-    for (const line of this.#lines) this.call(line)
   }
 }
