@@ -1,6 +1,6 @@
 import { type Connection, EPIPE, mayReceive } from '../stream.ts'
 import { advance, beginBody, Body, decode } from './body.ts'
-import { beginHead, BY_CHUNKS, BY_CLOSE, DONE, type Head, MORE, REFUSED } from './head.ts'
+import { beginHead, BY_CHUNKS, BY_CLOSE, DONE, type Head, MORE, type Outcome, REFUSED } from './head.ts'
 import {
   CLOSING,
   endHead,
@@ -169,16 +169,21 @@ export class UpstreamConnection {
 
   sent(result: number): void {
     const exchange = this.#exchange
-    this.#sending = false
-    // What it says, or that it has ended, is received all the same; it is never used again.
-    if (result < 0 || exchange === null) return
-    if (this.#headLeaving) {
-      this.#headLeaving = false
-      if (this.#firstBodyLeft) {
+    const wasHead = this.#headLeaving
+    this.#sending = this.#headLeaving = false
+    if (exchange === null) return
+    if (result >= 0) {
+      if (wasHead && this.#firstBodyLeft) {
         this.sendPiece(exchange.firstBodyAt, exchange.firstBodyEnd - exchange.firstBodyAt)
       } else this.#pieceDelivered(exchange)
-      if (this.#state === READING_HEAD && !this.#receiving && this.#end > this.#begin) this.#readHead()
-    } else this.#pieceDelivered(exchange)
+    } else if (wasHead && this.#used) {
+      // What it may have said before it went is no answer to this request.
+      this.drop()
+      return exchange.upstreamLost(result, true, true)
+    }
+    // Where it takes no more, what it says, or that it has ended, is received all the same; it is never used again.
+    if (wasHead && this.#state === READING_HEAD && !this.#receiving && this.#end > this.#begin)
+      this.#readHead()
   }
 
   #pieceDelivered(exchange: ProxyExchange): void {
@@ -274,9 +279,13 @@ export class UpstreamConnection {
   #readHead(): void {
     const exchange = this.#exchange
     if (exchange === null) return
-    const { arena, responseHead: head } = this.#context
-    beginHead(head, this.#begin)
-    const outcome = scanResponse(head, arena, this.#end, exchange.method)
+    const { responseHead: head } = this.#context
+    let outcome = this.#scan(exchange)
+    // HTTP/1.0 knows no interim ones (RFC 9110 §15.2).
+    while (outcome === DONE && exchange.minor === 0 && head.status < 200 && head.status !== 101) {
+      this.#begin = head.end
+      outcome = this.#scan(exchange)
+    }
     if (outcome === REFUSED) return this.#broken()
     if (outcome === MORE) {
       if (this.#end === this.#slotEnd) this.#moveDown()
@@ -285,6 +294,12 @@ export class UpstreamConnection {
     if (head.status === 101) this.#switch(exchange, head)
     else if (head.status < 200) this.#interim(exchange, head)
     else this.#final(exchange, head)
+  }
+
+  #scan({ method }: ProxyExchange): Outcome {
+    const { arena, responseHead: head } = this.#context
+    beginHead(head, this.#begin)
+    return scanResponse(head, arena, this.#end, method)
   }
 
   /** Room for the rest of a head behind interim ones. */
@@ -296,8 +311,6 @@ export class UpstreamConnection {
 
   #interim(exchange: ProxyExchange, head: Head): void {
     this.#begin = head.end
-    // HTTP/1.0 knows none (RFC 9110 §15.2).
-    if (exchange.minor === 0) return this.pieceSent()
     const start = this.#headBefore(head, PERSISTENT, false, exchange, false)
     if (start < 0) return this.#broken()
     exchange.sendPiece(start, head.end - start, false)

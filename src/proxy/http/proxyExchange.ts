@@ -76,7 +76,8 @@ export class ProxyExchange {
   firstBodyAt = 0
   firstBodyEnd = 0
   readonly #body = new Body()
-  #expectsContinue = false
+  /** It sends its body only where it is told to, which has not happened. */
+  #isUntold = false
   #streamed = false
   /** Bytes of the final response have gone to the client. */
   #answering = false
@@ -103,7 +104,7 @@ export class ProxyExchange {
     this.method = head.method
     this.minor = head.minor
     this.upgrade = head.upgrade
-    this.#expectsContinue = head.expectsContinue
+    this.#isUntold = head.expectsContinue
     this.whole = this.#streamed = this.#answering = false
     this.#attempts = 0
     this.#account.open(head, client.address, client.addressLength)
@@ -116,6 +117,7 @@ export class ProxyExchange {
     this.firstBodyAt = head.end
     this.firstBodyEnd = client.begin = this.#body.at
     this.#account.requestBytes = this.firstBodyEnd - head.end
+    if (this.firstBodyEnd > head.end) this.#isUntold = false
     this.#decide()
   }
 
@@ -191,6 +193,7 @@ export class ProxyExchange {
   #forwardBody(): void {
     const { client } = this
     const from = client.begin
+    this.#isUntold = false
     const outcome = advance(this.#body, this.#context.arena, from, client.end)
     if (outcome === REFUSED) {
       this.#upstream?.drop()
@@ -339,6 +342,7 @@ export class ProxyExchange {
       this.#answering = true
       this.#account.responseBytes += bytes
     }
+    this.#isUntold = false
     this.client.send(at, bytes)
   }
 
@@ -394,11 +398,10 @@ export class ProxyExchange {
     const upstream = this.#upstream
     if (this.#phase === FORWARDING && this.#isClientTaking) return client.cut()
     const connecting = upstream?.isConnecting === true
-    const { isAsked } = client
+    const isAsked = this.#isClientAsked
     upstream?.drop()
     if (connecting) return this.connectFailed(timedOut)
-    const unasked = this.#expectsContinue && !this.#streamed
-    if (!this.whole && isAsked && !unasked) this.#fail('abandoned', requestTimeout)
+    if (isAsked) this.#fail('abandoned', requestTimeout)
     else this.#fail('timeout', gatewayTimeout)
   }
 
@@ -433,8 +436,13 @@ export class ProxyExchange {
     let most = options.responseMs
     if (this.#phase === TUNNELLING) most = options.tunnelIdleMs
     else if (this.#isClientTaking) most = options.takeMs
-    else if (!this.whole && client.isAsked) most = options.bodyMs
+    else if (this.#isClientAsked) most = options.bodyMs
     this.#context.due(client.number, most)
+  }
+
+  /** It is the client's turn to send more of its body. */
+  get #isClientAsked(): boolean {
+    return !this.whole && !this.#isUntold && this.client.isAsked
   }
 
   /** It is the client's turn to take what was sent to it. */

@@ -201,6 +201,44 @@ export function faultSuite(name: string, open: OpenTransport): void {
       expect(policy.ends).toMatchObject([{ outcome: 'timeout', status: 504 }, { outcome: 'timeout' }])
     })
 
+    it('answers 504 where an upstream hangs that was to say when to continue', async () => {
+      const limits = { bodyMs: 3_600_000, responseMs: 20 }
+      const { client, policy } = await bench.proxy([() => undefined], limits)
+      const wire = client()
+      wire.send('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nExpect: 100-continue\r\n\r\n')
+      expect(await wire.end()).toMatch(/^HTTP\/1\.1 504 /)
+      expect(policy.ends).toMatchObject([{ outcome: 'timeout', status: 504 }])
+    })
+
+    it('passes over any number of interim responses where the client knows none', async () => {
+      const interim = 'HTTP/1.1 100\r\n\r\n'.repeat(10_000)
+      const { client } = await bench.proxy([answering(() => interim + ok('final'))])
+      const wire = client()
+      wire.send('GET / HTTP/1.0\r\n\r\n')
+      expect(await wire.end()).toMatch(/^HTTP\/1\.1 200 [^]*\r\n\r\nfinal$/)
+    })
+
+    it('takes no answer for that of a request which could not be sent any more', async () => {
+      const wires: Wire[] = []
+      const { client, policy } = await bench.proxy([
+        async (wire) => {
+          wires.push(wire)
+          await answering((head) => ok(head.split(' ')[1] ?? ''))(wire)
+        },
+      ])
+      const wire = client()
+      wire.send('GET /1 HTTP/1.1\r\nHost: a\r\n\r\n')
+      expect((await wire.response()).body).toBe('/1')
+      // Between the request and its way to the upstream.
+      policy.decided = () => {
+        wires[0]?.send(ok('of another'))
+        wires[0]?.socket.resetAndDestroy()
+      }
+      wire.send('GET /2 HTTP/1.1\r\nHost: a\r\n\r\n')
+      expect((await wire.response()).body).toBe('/2')
+      expect(policy.ends).toMatchObject([{ outcome: 'completed' }, { outcome: 'completed' }])
+    })
+
     it('does not use a connection again on which more came than the response', async () => {
       const { client, proxy } = await bench.proxy([answering(() => `${ok('fine')}HTTP/1.1 200 OK\r\n\r\n`)])
       const wire = client()
