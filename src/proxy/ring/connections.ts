@@ -10,9 +10,10 @@ export const state = {
   nonEmpty: 8,
   /** A shutdown waits for the send under way. */
   ending: 16,
+  /** The receive, or the send, waits in a poll of its own. */
+  receivePolled: 32,
+  sendPolled: 64,
 } as const
-
-const underWay = state.connecting | state.receiving | state.sending
 
 /** The open connections: whose events, which descriptor, what is under way. A connection is the number of its slot. */
 export class Connections {
@@ -50,10 +51,6 @@ export class Connections {
 
   is(connection: Connection, bit: number): boolean {
     return ((this.#states[connection] as number) & bit) !== 0
-  }
-
-  isBusy(connection: Connection): boolean {
-    return this.is(connection, underWay)
   }
 
   mark(connection: Connection, bit: number): void {

@@ -163,7 +163,7 @@ export class RingStream implements StreamTransport {
     this.#relays.closed(connection)
     const descriptor = connections.descriptorOf(connection)
     if (descriptor >= 0) {
-      if (connections.isBusy(connection)) this.#operations.cancel(descriptor)
+      this.#transfers.cancel(connection)
       this.#operations.close(descriptor)
     }
     connections.end(connection)

@@ -51,18 +51,20 @@ export class Transfers {
     const connections = this.#connections
     // A socket is non-blocking only while it relays: the ring then does not wait for it by itself.
     if (result === -EAGAIN && !isStale) {
+      connections.mark(connection, state.receivePolled)
       const descriptor = connections.descriptorOf(connection)
       return this.#operations.poll(connection, kind.receivable, descriptor, pollEvent.in)
     }
     this.#drop(connection, this.#receiveAt[connection] as number)
     if (isStale) return
-    connections.unmark(connection, state.receiving | state.nonEmpty)
+    connections.unmark(connection, state.receiving | state.receivePolled | state.nonEmpty)
     if ((flags & completionFlag.socketNonEmpty) !== 0) connections.mark(connection, state.nonEmpty)
     connections.eventsOf(connection)?.received(connection, result)
   }
 
   receivable(connection: Connection, result: number, isStale: boolean): void {
     if (result < 0 || isStale) return this.received(connection, result, 0, isStale)
+    this.#connections.unmark(connection, state.receivePolled)
     const at = this.#receiveAt[connection] as number
     this.#operations.receive(connection, at, this.#receiveBytes[connection] as number, false)
   }
@@ -81,8 +83,10 @@ export class Transfers {
   sent(connection: Connection, result: number, isStale: boolean): void {
     const connections = this.#connections
     const descriptor = connections.descriptorOf(connection)
-    if (!isStale && result === -EAGAIN)
+    if (!isStale && result === -EAGAIN) {
+      connections.mark(connection, state.sendPolled)
       return this.#operations.poll(connection, kind.sendable, descriptor, pollEvent.out)
+    }
     if (!isStale && result > 0) {
       this.#sent[connection] = (this.#sent[connection] as number) + result
       const left = (this.#sendLeft[connection] as number) - result
@@ -95,21 +99,39 @@ export class Transfers {
     this.#drop(connection, this.#sendAt[connection] as number)
     if (isStale) return
     if (connections.is(connection, state.ending)) endSending(this.#calls, descriptor)
-    connections.unmark(connection, state.sending | state.ending)
+    connections.unmark(connection, state.sending | state.sendPolled | state.ending)
     connections
       .eventsOf(connection)
       ?.sent(connection, result < 0 ? result : (this.#sent[connection] as number))
   }
 
   sendable(connection: Connection, result: number, isStale: boolean): void {
-    if (result < 0 || isStale) this.sent(connection, result, isStale)
-    else this.#sendRest(connection)
+    if (result < 0 || isStale) return this.sent(connection, result, isStale)
+    this.#connections.unmark(connection, state.sendPolled)
+    this.#sendRest(connection)
   }
 
   /** No more is sent after the send under way. */
   shutdown(connection: Connection): void {
     if (this.#connections.is(connection, state.sending)) this.#connections.mark(connection, state.ending)
     else endSending(this.#calls, this.#connections.descriptorOf(connection))
+  }
+
+  /**
+   * Ends what is under way of a connection that is being closed. By what is known of it: the kernel looks through all that waits in the ring
+   * where it is given the descriptor only.
+   */
+  cancel(connection: Connection): void {
+    const connections = this.#connections
+    if (connections.is(connection, state.connecting)) this.#operations.cancelOne(connection, kind.connect)
+    if (connections.is(connection, state.receiving)) {
+      const isPolled = connections.is(connection, state.receivePolled)
+      this.#operations.cancelOne(connection, isPolled ? kind.receivable : kind.receive)
+    }
+    if (connections.is(connection, state.sending)) {
+      const isPolled = connections.is(connection, state.sendPolled)
+      this.#operations.cancelOne(connection, isPolled ? kind.sendable : kind.send)
+    }
   }
 
   #sendRest(connection: Connection): void {
