@@ -24,8 +24,8 @@ const CLOSED = 5
 const clients = counter('clients')
 const refused = counter('refused')
 
-/** Received at once at most, so that the rest of a long body goes past without a copy. */
-const mostCopied = 16_384
+/** Received at once at most where a head is expected: of a long body that comes with it the rest goes past without a copy. */
+const headPiece = 4096
 /** Less room than this behind a request is not received into: the next one begins at the beginning of the slot. */
 const leastRoom = 512
 /** Requests that begin further in than this, and are no longer, are moved to the beginning, so that an idle client's slot stays one page. */
@@ -207,7 +207,7 @@ export class ClientConnection {
   #moreRoom(): void {
     if (this.receiving) return
     if (this.#room - this.end < leastRoom && this.begin > this.#slot) this.#moveDown()
-    this.#receive()
+    this.#receive(Infinity)
   }
 
   #moveDown(): void {
@@ -259,7 +259,7 @@ export class ClientConnection {
   /** Receives to the beginning of the slot, of which nothing is needed any more. */
   receiveAnew(): void {
     this.begin = this.end = this.#slot
-    this.#receive()
+    this.#receive(this.#state === IDLE ? headPiece : Infinity)
   }
 
   /** Passes on up to so many bytes without a copy. */
@@ -272,14 +272,14 @@ export class ClientConnection {
   /** Receives behind a request that has come whole: the next one, or that the client has gone. */
   receiveEarly(): void {
     if (this.receiving || this.ended || this.begin < this.end) return
-    if (this.#room - this.end >= leastRoom) this.#receive()
+    if (this.#room - this.end >= leastRoom) this.#receive(headPiece)
   }
 
-  #receive(): void {
+  #receive(most: number): void {
     this.receiving = true
     const { transport } = this.#context
-    const most = transport.relay === undefined ? Infinity : mostCopied
-    transport.receive(this.number, this.end, Math.min(this.#room - this.end, most))
+    const room = this.#room - this.end
+    transport.receive(this.number, this.end, transport.relay === undefined ? room : Math.min(room, most))
   }
 
   // ── Its end ───────────────────────────────────────────────────────────────────────────────────────────────────

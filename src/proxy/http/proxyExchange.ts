@@ -10,6 +10,7 @@ import {
   GET,
   HEAD,
   type Head,
+  NO_BODY,
   OPTIONS,
   PUT,
   REFUSED,
@@ -265,7 +266,9 @@ export class ProxyExchange {
   /** The head is on its way. */
   headSent(): void {
     this.#due()
-    if (this.whole) this.client.receiveEarly()
+    // A client that asks nothing more has nothing to send: what waits for it would have to be cancelled at its end.
+    const isLast = this.client.closing && this.#body.framing === NO_BODY
+    if (this.whole && !isLast) this.client.receiveEarly()
   }
 
   /** The upstream has taken a part of the body, or of a tunnel. */
