@@ -20,6 +20,9 @@ export class Waiting {
   /** Lines with somebody in them. */
   readonly #lines = new Set<Line>()
   #count = 0
+  /** Lines to be called. */
+  readonly #due = new Set<Line>()
+  #isCalling = false
 
   constructor(board: Board, exchanges: number, resume: (exchange: Exchange) => void) {
     this.#board = board
@@ -79,8 +82,23 @@ export class Waiting {
     for (const line of this.#lines) this.call(line)
   }
 
-  /** There may be places: one after the other is called, until one comes in vain. */
+  /**
+   * There may be places: one after the other is called, until one comes in vain. What is served at once, such as by a refusal,
+   * calls in its turn: that is noted, so that however many wait none is called from within another's call.
+   */
   call(line: Line): void {
+    if (line.exchanges.size === 0) return
+    this.#due.add(line)
+    if (this.#isCalling) return
+    this.#isCalling = true
+    for (const due of this.#due) {
+      this.#due.delete(due)
+      this.#fill(due)
+    }
+    this.#isCalling = false
+  }
+
+  #fill(line: Line): void {
     const { exchanges } = line
     for (let before = exchanges.size; before > 0; before = exchanges.size) {
       this.#callFirst(line)

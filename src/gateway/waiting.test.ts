@@ -1,0 +1,49 @@
+import { describe, expect, it } from 'vitest'
+import { Board } from './board.ts'
+import { Waiting, type Line } from './waiting.ts'
+
+const board = (): Board => new Board({ upstreams: 4, functions: 2, members: 4 }, 0)
+const lineOf = (fn: number, ...upstreams: number[]): Line => ({
+  fn,
+  exchanges: new Set(),
+  upstreams: new Set(upstreams),
+})
+
+describe('those who wait', () => {
+  it('are called one after the other, also where each is served at once', () => {
+    const count = 100_000
+    const served: number[] = []
+    const line = lineOf(0, 0)
+    const waiting: Waiting = new Waiting(board(), count, (exchange) => {
+      served.push(exchange)
+      waiting.leave(exchange)
+      waiting.released(0, line)
+    })
+    for (let exchange = 0; exchange < count; exchange++) waiting.join(exchange, line, count, 1)
+    waiting.released(0, line)
+    expect(served).toEqual(Array.from({ length: count }, (_, exchange) => exchange))
+    expect(waiting.isElsewhere).toBe(false)
+  })
+
+  it('are called as many as there are places, those of other functions of the instance too', () => {
+    const own = lineOf(0, 0)
+    const other = lineOf(1, 0, 1)
+    let places = 3
+    const served: number[] = []
+    const waiting: Waiting = new Waiting(board(), 8, (exchange) => {
+      if (places === 0) return waiting.stay(exchange)
+      places--
+      served.push(exchange)
+      waiting.leave(exchange)
+    })
+    for (const exchange of [1, 2]) waiting.join(exchange, own, 8, 1)
+    for (const exchange of [3, 4]) waiting.join(exchange, other, 8, 1)
+    waiting.released(0, own)
+    expect(served).toEqual([1, 2, 3])
+    places = 1
+    waiting.released(2, own)
+    expect(served).toEqual([1, 2, 3])
+    waiting.sweep()
+    expect(served).toEqual([1, 2, 3, 4])
+  })
+})
