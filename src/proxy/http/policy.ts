@@ -116,6 +116,7 @@ export interface ExchangeEnd {
  * - timeout: the upstream did not answer in time
  * - broken: the upstream ended, or answered what is no HTTP, before the response was whole
  * - abandoned: the client went, or did not send or take its bytes in time
+ * - exhausted: the proxy itself had no connection left to go to an upstream
  * - expired: it waited too long for its turn
  * - answered: by the proxy itself, since the request or the policy wanted it so (in the access log only)
  */
@@ -128,6 +129,7 @@ export const outcomes = [
   'abandoned',
   'expired',
   'answered',
+  'exhausted',
 ] as const
 
 /** A response made beforehand. */

@@ -48,6 +48,8 @@ const connectFailures = counter('connectFailures')
 
 /** ETIMEDOUT (asm-generic/errno.h), negated. */
 const timedOut = -110
+/** ENOMEM, ENFILE, EMFILE, ENOBUFS: this side has no socket left, which no other upstream changes. */
+const exhaustion = new Set([12, 23, 24, 105])
 
 /**
  * A request from its head to the end of its response. Each client has one, used for one request after the other.
@@ -257,7 +259,7 @@ export class ProxyExchange {
     }
     const { address, port } = policy.upstream(upstream)
     const number = transport.connect(address, port, upstreamEvents)
-    if (number < 0) return this.#fail('refused', unavailable)
+    if (number < 0) return this.#fail('exhausted', unavailable)
     this.#upstream = upstreams[number] ??= new UpstreamConnection(number, this.#context)
     this.#upstream.connecting(upstream, this)
     this.#context.due(this.client.number, options.connectMs)
@@ -302,6 +304,7 @@ export class ProxyExchange {
   connectFailed(error: number): void {
     this.#upstream = null
     this.#context.counters.add(connectFailures, 1)
+    if (exhaustion.has(-error)) return this.#fail('exhausted', unavailable)
     if (!this.#tryNext(error)) this.#fail('refused', error === timedOut ? gatewayTimeout : badGateway)
   }
 

@@ -308,10 +308,12 @@ export function faultSuite(name: string, open: OpenTransport): void {
     })
 
     it('answers 503 where there is no slot for an upstream', async () => {
-      const { client } = await bench.proxy([answering(() => ok('fine'))], {}, 1)
+      const { client, policy } = await bench.proxy([answering(() => ok('fine'))], {}, 1)
       const wire = client()
       wire.send(get)
       expect((await wire.response()).head).toMatch(/^HTTP\/1\.1 503 [^]*Retry-After: 1\r\n/)
+      // No fault of the upstream's.
+      expect(policy.ends).toMatchObject([{ outcome: 'exhausted', status: 503 }])
     })
 
     it('serves 1,000 clients at once again and again, and leaves no descriptor', async () => {
