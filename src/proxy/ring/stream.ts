@@ -319,6 +319,8 @@ export class RingStream implements StreamTransport {
       return events.refused?.(-ENOBUFS)
     }
     this.#connections.open(connection, descriptor, events)
+    // Who connects mostly speaks at once.
+    this.#connections.mark(connection, state.nonEmpty)
     events.accepted(connection)
   }
 
