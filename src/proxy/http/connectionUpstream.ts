@@ -93,6 +93,11 @@ export class UpstreamConnection {
     return this.#state === CONNECTING
   }
 
+  /** It will send no more. */
+  get hasEnded(): boolean {
+    return this.#ended
+  }
+
   connecting(upstream: UpstreamNumber, exchange: ProxyExchange): void {
     this.#state = CONNECTING
     this.#upstream = upstream
@@ -180,7 +185,7 @@ export class UpstreamConnection {
       // What it may have said before it went is no answer to this request.
       this.drop()
       return exchange.upstreamLost(result, true, true)
-    }
+    } else exchange.upstreamDeaf()
     // Where it takes no more, what it says, or that it has ended, is received all the same; it is never used again.
     if (wasHead && this.#state === READING_HEAD && !this.#receiving && this.#end > this.#begin)
       this.#readHead()

@@ -82,6 +82,8 @@ export class ProxyExchange {
   /** It sends its body only where it is told to, which has not happened. */
   #isUntold = false
   #streamed = false
+  /** The upstream takes no more. */
+  #isDeaf = false
   /** Bytes of the final response have gone to the client. */
   #answering = false
   #attempts = 0
@@ -108,7 +110,7 @@ export class ProxyExchange {
     this.minor = head.minor
     this.upgrade = head.upgrade
     this.#isUntold = head.expectsContinue
-    this.whole = this.#streamed = this.#answering = false
+    this.whole = this.#streamed = this.#answering = this.#isDeaf = false
     this.#attempts = 0
     this.#account.open(head, client.address, client.addressLength)
     counters.add(requests, 1)
@@ -232,7 +234,8 @@ export class ProxyExchange {
     } else if (mayReceive(result)) {
       client.receiveAnew()
       this.#due()
-    } else if (result !== -EPIPE) client.cut()
+    } else if (result === -EPIPE) this.upstreamDeaf()
+    else client.cut()
     // Where the upstream takes no more, what it says, or that it has ended, decides.
   }
 
@@ -388,7 +391,17 @@ export class ProxyExchange {
 
   /** The upstream's side of the tunnel has ended. */
   tunnelEnded(): void {
-    if (!this.client.ended) return this.#context.transport.shutdown(this.client.number)
+    if (this.client.ended || this.#isDeaf) this.#endTunnel()
+    else this.#context.transport.shutdown(this.client.number)
+  }
+
+  /** The upstream takes no more; where it has said all, too, nobody else tells. */
+  upstreamDeaf(): void {
+    this.#isDeaf = true
+    if (this.#phase === TUNNELLING && this.#upstream?.hasEnded === true) this.#endTunnel()
+  }
+
+  #endTunnel(): void {
     this.#upstream?.drop()
     this.#over('completed')
     this.client.linger()

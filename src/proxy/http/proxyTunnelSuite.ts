@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
 import { sample } from './proxyBodySuite.ts'
-import { answering, Bench, ok, type OpenTransport, type Wire } from './proxyFixture.ts'
+import { answering, Bench, ok, type OpenTransport, turn, type Wire } from './proxyFixture.ts'
 
 const asks =
   'GET /chat HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: x\r\n\r\n'
@@ -74,6 +74,26 @@ export function tunnelSuite(name: string, open: OpenTransport): void {
       await expect.poll(() => got).toBe('last words')
       await expect.poll(() => policy.ends).toMatchObject([{ outcome: 'completed' }])
     })
+
+    it.each([1, 100_000])(
+      'ends where the upstream has gone and the client sends on, %d bytes at a time',
+      async (bytes) => {
+        const { client, policy } = await bench.proxy([
+          async (wire) => {
+            await wire.has('\r\n\r\n')
+            wire.send(agrees).socket.end('bye', () => wire.socket.destroy())
+          },
+        ])
+        const wire = client()
+        wire.send(asks)
+        expect((await wire.end()).endsWith('bye')).toBe(true)
+        for (let piece = 0; piece < 50 && policy.open > 0; piece++) {
+          wire.send('x'.repeat(bytes))
+          await turn()
+        }
+        await expect.poll(() => policy.open).toBe(0)
+      },
+    )
 
     it('passes on a reset', async () => {
       const { client, policy } = await bench.proxy([
