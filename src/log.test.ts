@@ -12,6 +12,7 @@ describe('a line of the log on a terminal', () => {
       'backend-down service=web backend=a reason="connection refused"',
     ],
     [{ msg: 'drain-ended', active: 0 }, 'drain-ended active=0'],
+    [{ msg: 'x', zones: ['a', 'b c'] }, 'x zones=a,"b c"'],
     [{ msg: 'x', err: { message: 'it broke', stack: '…' } }, 'x it broke'],
     [{ msg: 'x', service: '\u001b[2Jevil\r' }, 'x service="evil?"'],
   ])('%j', (fields, text) => {

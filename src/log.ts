@@ -29,6 +29,7 @@ export function plainLine(line: string): string {
 }
 
 function shown(value: unknown): string {
+  if (Array.isArray(value)) return value.map(shown).join(',')
   const text = typeof value === 'string' ? value : JSON.stringify(value)
   return /^[\w.:/-]+$/.test(text) ? text : JSON.stringify(printable(text))
 }

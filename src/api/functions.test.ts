@@ -195,7 +195,17 @@ describe('functions by REST', () => {
     expect((await api.request('PUT', `/functions/${encodeURIComponent(name)}`, resnet)).status).toBe(200)
     expect((await api.request('GET', `/functions/${name}`)).status).toBe(200)
     for (const unknown of ['__proto__', 'constructor', 'x'])
-      expect(await problem('GET', `/functions/${unknown}`)).toBe('404 unable to locate specified object')
+      expect(await problem('GET', `/functions/${unknown}`)).toBe(
+        `404 no function "${unknown}" is in force: "torb functions" lists those there are`,
+      )
+  })
+
+  it('one whose key cannot be used is unknown, and told why', async () => {
+    const key = 'golb/function/zone-b/bad'
+    api.functions.table.source('etcd').reject(key, 'the value is not JSON')
+    expect(await problem('GET', '/functions/bad')).toBe(
+      `404 no function "bad" is in force: key ${key} of etcd cannot be used, the value is not JSON`,
+    )
   })
 })
 
@@ -359,8 +369,12 @@ describe('sources', () => {
     expect([status, JSON.parse(body)]).toEqual([200, { changes: 1 }])
     expect(table.names()).toEqual([])
     api.functions.etcd = null
-    expect(await problem('POST', '/sources/etcd/confirm')).toBe('404 unable to locate specified object')
-    expect(await problem('POST', '/sources/file/confirm')).toBe('404 unable to locate specified object')
+    expect(await problem('POST', '/sources/etcd/confirm')).toBe(
+      '404 this Torb follows no etcd: it was started without --etcd',
+    )
+    expect(await problem('POST', '/sources/file/confirm')).toBe(
+      '404 source file never holds anything back: only etcd does',
+    )
     expect(await problem('POST', '/sources/consul/confirm')).toBe(
       '400 source must be one of rest, file, etcd',
     )

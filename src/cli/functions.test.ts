@@ -106,6 +106,7 @@ describe('torb functions', () => {
       '"resnet" is none of show, put, weights, rm, confirm: to see a function, "torb functions show resnet"',
     ],
     [['put'], 64, 'NAME is missing: torb functions put NAME'],
+    [['put', 'f'], 64, 'INSTANCE is missing: torb functions put f HOST:PORT[=WEIGHT] ...'],
     [
       ['put', 'f', 'a.test=-1'],
       64,
@@ -117,7 +118,7 @@ describe('torb functions', () => {
       '"=1" is not INSTANCE=WEIGHT, such as 127.0.0.1:9001=3: a weight is a number from 0 up',
     ],
     [
-      ['put', 'f', '--no-ejection', '--eject-for', '2s'],
+      ['put', 'f', 'a.test', '--no-ejection', '--eject-for', '2s'],
       64,
       '--no-ejection and the flags of ejection exclude each other',
     ],
@@ -131,8 +132,16 @@ describe('torb functions', () => {
     [['rm', 'f', '--queue', '1'], 64, '--queue is for "torb functions put"'],
     [['rm', 'f', '--rejected'], 64, '--rejected stands alone: torb functions --rejected'],
     [['confirm', 'etcd', 'x'], 64, '"x" is one operand too many: torb functions confirm'],
-    [['show', 'nobody'], 1, 'GET /functions/nobody: unable to locate specified object (status 404)'],
-    [['rm', 'nobody'], 1, 'DELETE /functions/nobody: unable to locate specified object (status 404)'],
+    [
+      ['show', 'nobody'],
+      1,
+      'GET /functions/nobody: no function "nobody" is in force: "torb functions" lists those there are (status 404)',
+    ],
+    [
+      ['rm', 'nobody'],
+      1,
+      'DELETE /functions/nobody: no function "nobody" is in force: "torb functions" lists those there are (status 404)',
+    ],
     [
       ['put', 'f', '127.0.0.1:4672=1'],
       1,
@@ -141,7 +150,7 @@ describe('torb functions', () => {
     [
       ['weights', 'nobody', 'a.test=1'],
       1,
-      'GET /functions/nobody: unable to locate specified object (status 404)',
+      'GET /functions/nobody: no function "nobody" is in force: "torb functions" lists those there are (status 404)',
     ],
   ])('%j', async (args, code, sentence) => {
     expect(await torb(...args)).toEqual({ code, out: '', err: `torb functions: ${sentence}\n` })

@@ -70,6 +70,8 @@ export const functions = defineCommand({
       }
       case 'put': {
         const name = nameIn(verb, rest)
+        if (rest.length === 1)
+          throw usage(`INSTANCE is missing: torb functions put ${name} HOST:PORT[=WEIGHT] ...`)
         await api.request('PUT', pathOf(name), readBody(rest.slice(1), flags))
         return exit.ok
       }

@@ -30,6 +30,9 @@ describe('the environment of the edgerun balancer', () => {
     [{ eb_go_lb_handler_type: 'lrt' }, /eb_go_lb_handler_type is "lrt": it takes dummy or wrr/],
     [{ eb_go_lb_listen_port: '80800' }, /eb_go_lb_listen_port is "80800": it takes a port/],
     [{ eb_go_lb_listen_port: 'http' }, /eb_go_lb_listen_port/],
+    [{ eb_go_lb_zone: 'a/b' }, /eb_go_lb_zone is "a\/b": it must have no slash and no blank/],
+    [{ eb_go_lb_etc_host: 'a' }, /unknown variable eb_go_lb_etc_host: did you mean eb_go_lb_etcd_host\?/],
+    [{ eb_go_lb_ports: 'a' }, /unknown variable eb_go_lb_ports/],
   ])('%o is refused', (environment, message) => {
     expect(() => fromEnvironment(environment)).toThrow(message)
   })

@@ -1,8 +1,9 @@
-import type { DaemonOptions } from '../model/daemon.ts'
+import { daemonOptions, type DaemonOptions } from '../model/daemon.ts'
+import { nearest } from '../model/nearest.ts'
 import { splitEndpoints } from '../sources/etcd/access.ts'
 import { defineCommand } from './command.ts'
 import { exit, usage } from './exit.ts'
-import { runDaemon, startOptions } from './serve.ts'
+import { runDaemon, serve, startOptions } from './serve.ts'
 import { absentFlags, serveFlags } from './serveFlags.ts'
 
 /** Where neither flags nor environment nor file say anything: as the edgerun balancer's README has it. */
@@ -13,6 +14,20 @@ const usual: DaemonOptions = {
   // A gateway needs nothing of the kernel's tables.
   plane: 'userspace',
 }
+
+/** Those of the edgerun balancer. */
+const variables: readonly (readonly [name: string, about: string])[] = [
+  ['eb_go_lb_zone', 'the zone; needed where --zone and the file name none'],
+  [
+    'eb_go_lb_etcd_host',
+    'members of etcd, blanks between them (default localhost:2379); empty: there is no etcd',
+  ],
+  ['eb_go_lb_handler_type', 'dummy (default): answers by itself until a function is known; or wrr'],
+  ['eb_go_lb_mode', 'dev (default), or prod: the log is JSON on a terminal too'],
+  ['eb_go_lb_node_name', 'name in the headers of forwarded requests (default: that of the host)'],
+  ['eb_go_lb_listen_port', 'port of the gateway on all addresses (default 8080)'],
+  ['eb_go_lb_gateways', 'other gateways as they stand among instances, host[:port], blanks between them'],
+]
 
 export const gateway = defineCommand({
   page: {
@@ -35,20 +50,8 @@ export const gateway = defineCommand({
       [exit.failed, 'could not start, or did not end within the limit; the reason is on standard error'],
       [exit.usage, 'a flag or a variable is unknown or has a wrong value, or there is no zone'],
     ],
-    files: [],
-    environment: [
-      ['eb_go_lb_zone', 'the zone; needed where --zone and the file name none'],
-      [
-        'eb_go_lb_etcd_host',
-        'members of etcd, blanks between them (default localhost:2379); empty: there is no etcd',
-      ],
-      ['eb_go_lb_handler_type', 'dummy (default): answers by itself until a function is known; or wrr'],
-      ['eb_go_lb_mode', 'dev (default), or prod: the log is JSON on a terminal too'],
-      ['eb_go_lb_node_name', 'name in the headers of forwarded requests (default: that of the host)'],
-      ['eb_go_lb_listen_port', 'port of the gateway on all addresses (default 8080)'],
-      ['eb_go_lb_gateways', 'other gateways as they stand among instances, host[:port], blanks between them'],
-      ['TORB_ETCD_PASSWORD', 'password of the user of --etcd-user'],
-    ],
+    files: serve.page.files ?? [],
+    environment: [...variables, ['TORB_ETCD_PASSWORD', 'password of the user of --etcd-user']],
     see: ['torb serve', 'torb functions', 'torb doctor'],
   },
   flags: serveFlags,
@@ -69,6 +72,15 @@ export const gateway = defineCommand({
  * @throws Error of usage, which names the variable
  */
 export function fromEnvironment(environment: Readonly<Record<string, string | undefined>>): DaemonOptions {
+  const stranger = Object.keys(environment).find(
+    (name) => name.startsWith('eb_go_lb_') && !variables.some(([known]) => known === name),
+  )
+  if (stranger !== undefined) {
+    const names = variables.map(([name]) => name)
+    const near = nearest(stranger, names)
+    const cure = near === null ? `there are ${names.join(', ')}` : `did you mean ${near}?`
+    throw usage(`unknown variable ${stranger}: ${cure}`)
+  }
   const value = (name: string): string | undefined => environment[`eb_go_lb_${name}`]
   const zone = value('zone')
   const etcd = value('etcd_host')
@@ -80,6 +92,8 @@ export function fromEnvironment(environment: Readonly<Record<string, string | un
     throw usage(`eb_go_lb_handler_type is "${value('handler_type')}": it takes dummy or wrr`)
   if (port !== undefined && !(/^\d{1,5}$/.test(port) && Number(port) <= 65_535))
     throw usage(`eb_go_lb_listen_port is "${port}": it takes a port`)
+  const badZone = daemonOptions.shape.zones.safeParse(zone === undefined ? [] : [zone]).error?.issues[0]
+  if (badZone !== undefined) throw usage(`eb_go_lb_zone is "${zone}": it ${badZone.message}`)
   return {
     ...(zone === undefined ? {} : { zones: [zone] }),
     ...(etcd === undefined ? {} : { etcd: splitEndpoints(etcd) }),

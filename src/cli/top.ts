@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { WireFunctionList } from '../api/wireFunction.ts'
 import type { TorbEvent } from '../control/events.ts'
 import { defineCommand } from './command.ts'
 import { parseMs } from './duration.ts'
@@ -15,7 +16,7 @@ export const top = defineCommand({
   page: {
     synopsis: ['torb top [--sort KEY] [--interval TIME] [--seconds N] [--json]'],
     description: [
-      'Shows services and backends live, and the last events below them. It looks anew at each interval, and at once when something happens. CONN/S and BYTES/S, of both directions, are what came between two looks. Keys change the order: n name, c new connections a second, b bytes a second, a open connections, h health (the worst first), w weight in force; q or Ctrl-C ends it.',
+      'Shows services and backends live, below them the functions of the gateway with their instances and sources, and the last events. It looks anew at each interval, and at once when something happens. CONN/S and BYTES/S, of both directions, are what came between two looks. Keys change the order of services: n name, c new connections a second, b bytes a second, a open connections, h health (the worst first), w weight in force; q or Ctrl-C ends it.',
       'Where standard output is not a terminal it prints the table at each interval, with --json one line of JSON.',
     ],
     examples: [
@@ -25,7 +26,7 @@ export const top = defineCommand({
     ],
     exit: [[exit.ok, 'ended by q, Ctrl-C, SIGTERM or --seconds'], ...apiExit],
     environment: apiEnvironment,
-    see: ['torb services'],
+    see: ['torb services', 'torb functions'],
   },
   flags: {
     ...apiFlags,
@@ -76,7 +77,10 @@ export const top = defineCommand({
     let rates = averageRates(before.rows)
     try {
       while (!end.aborted) {
-        const found = await readInventory(rest)
+        const [found, functions] = await Promise.all([
+          readInventory(rest),
+          rest.request('GET', '/functions?full') as Promise<WireFunctionList>,
+        ])
         const now = performance.now()
         const services = found.map(rowOf)
         // Over a shorter time a rate says nothing.
@@ -84,9 +88,12 @@ export const top = defineCommand({
           rates = ratesBetween(before.rows, services, (now - before.at) / 1000)
           before = { rows: services, at: now }
         }
-        if (flags.json) io.out(`${JSON.stringify({ at: new Date().toISOString(), services: found })}\n`)
+        if (flags.json)
+          io.out(
+            `${JSON.stringify({ at: new Date().toISOString(), services: found, functions: functions.functions })}\n`,
+          )
         else {
-          const state = { where: rest.base, services, rates, order, events }
+          const state = { where: rest.base, services, functions, rates, order, events }
           const lines = renderTop(state, screen === null ? 10_000 : io.rows(), live)
           if (screen === null) io.out(`${lines.join('\n')}\n\n`)
           else screen.draw(lines, io.columns(), io.rows())

@@ -57,12 +57,14 @@ const rates = new Map([
   ['db', { connections: 5.25, bytes: 99 }],
 ])
 
+const none = { gateway: null, sources: [], functions: [] }
+
 it('shows services, backends and events', () => {
   const events = [
     { at: 0, type: 'backend-down', service: 'web', backend: '2', reason: 'connection refused' } as const,
   ]
   const lines = renderTop(
-    { where: 'http://127.0.0.1:4672', services, rates, order: 'conns', events },
+    { where: 'http://127.0.0.1:4672', services, functions: none, rates, order: 'conns', events },
     24,
     false,
   )
@@ -81,10 +83,55 @@ it('shows services, backends and events', () => {
   `)
 })
 
+it('shows the functions below the services, and alone where there is no service', () => {
+  const gateway = { port: 8080, transport: 'ring', workers: 2 } as const
+  const functions = {
+    gateway,
+    sources: [],
+    functions: [
+      {
+        name: 'f',
+        source: 'rest' as const,
+        zone: '',
+        options: { ips: ['10.0.0.1:80'], weights: [1], method: 'wrr' as const },
+        feedback: false,
+        instances: [
+          {
+            instance: '10.0.0.1:80',
+            address: '10.0.0.1',
+            port: 80,
+            weight: 1,
+            health: null,
+            statistics: null,
+          },
+        ],
+        statistics: null,
+      },
+    ],
+  }
+  const state = { where: '', rates, order: 'name', events: [] } as const
+  const table = ['FUNCTION  INSTANCE', 'f         wrr rest', '            10.0.0.1:80']
+  const shown = (lines: readonly string[]) =>
+    lines.slice(-3).map((line, i) => line.slice(0, table[i]!.length))
+  const both = renderTop({ ...state, services, functions }, 24, false)
+  expect(shown(both)).toEqual(table)
+  expect(both[3]).toMatch(/^SERVICE/)
+  const alone = renderTop({ ...state, services: [], functions }, 24, false)
+  expect(alone.slice(0, 1)).toEqual(['torb top    0 services, 0 of 0 backends Up'])
+  expect(shown(alone)).toEqual(table)
+  expect(alone).toHaveLength(6)
+  const idle = renderTop({ ...state, services: [], functions: { ...none, gateway } }, 24, false)
+  expect(idle.at(-1)).toBe('no functions')
+})
+
 it('cuts the table where the terminal is low, never the events', () => {
   const many = Array.from({ length: 50 }, (_, i) => service(`s${i}`, []))
   const events = [{ at: 0, type: 'ready', plane: 'userspace' } as const]
-  const lines = renderTop({ where: '', services: many, rates, order: 'name', events }, 12, false)
+  const lines = renderTop(
+    { where: '', services: many, functions: none, rates, order: 'name', events },
+    12,
+    false,
+  )
   expect(lines).toHaveLength(12)
   expect(lines.at(-1)).toBe('00:00:00 ready plane=userspace')
   expect(lines.at(-3)).toBe('… 45 more lines')
@@ -146,7 +193,14 @@ it('is not wider than 80 characters with common addresses', () => {
     backend('server1', { address: '172.17.0.2:4444', active: 123_456, rate, effectiveWeight: 62 }),
   ]
   const services = [service('0', backends, { address: 'tcp 10.0.2.15:4444', plane: 'userspace', rate })]
-  const state = { where: '', services, rates: averageRates(services), order: 'name', events: [] } as const
+  const state = {
+    where: '',
+    services,
+    functions: none,
+    rates: averageRates(services),
+    order: 'name',
+    events: [],
+  } as const
   const lines = renderTop(state, 24, false)
   expect(lines.filter((line) => line.length > 80)).toEqual([])
   expect(lines.at(-1)).toBe(

@@ -1,4 +1,6 @@
+import type { WireFunctionList } from '../api/wireFunction.ts'
 import type { TorbEvent } from '../control/events.ts'
+import { renderFunctions } from './functionsView.ts'
 import { rateKey, type BackendRow, type Rates, type ServiceRow } from './inventory.ts'
 import { serviceTable } from './serviceTable.ts'
 import { paint, printable } from './table.ts'
@@ -10,6 +12,7 @@ export interface TopState {
   readonly where: string
   readonly services: readonly ServiceRow[]
   readonly rates: Rates
+  readonly functions: WireFunctionList
   readonly order: SortOrder
   /** The last events, oldest first. */
   readonly events: readonly TorbEvent[]
@@ -19,17 +22,25 @@ const eventLines = 5
 
 /** The live page as lines for so many rows: the table is cut rather than the events. */
 export function renderTop(state: TopState, rows: number, colour: boolean): string[] {
-  const { services, rates, order, where } = state
+  const { services, functions, rates, order, where } = state
   const backends = services.flatMap((service) => service.backends)
   const up = backends.filter(({ status }) => status === 'Up').length
   const name = colour ? paint('bold', 'torb top') : 'torb top'
-  const head = `${name}  ${where}  ${services.length} services, ${up} of ${backends.length} backends Up`
+  const count = services.length === 1 ? '1 service' : `${services.length} services`
+  const head = `${name}  ${where}  ${count}, ${up} of ${backends.length} backends Up`
   const keys = `by ${order}   keys: ${Object.entries(sortKeys)
     .map(([key, sort]) => `${key} ${sort}`)
     .join(', ')}, q ends`
   const events = state.events.slice(-eventLines).map(eventLine)
   const room = Math.max(3, rows - 4 - events.length)
-  const lines = serviceTable(sorted(services, rates, order), rates, colour)
+  const hasFunctions = functions.gateway !== null || functions.functions.length > 0
+  const lines = [
+    ...(services.length === 0 && hasFunctions
+      ? []
+      : serviceTable(sorted(services, rates, order), rates, colour)),
+    ...(services.length > 0 && hasFunctions ? [''] : []),
+    ...(hasFunctions ? renderFunctions(functions, colour) : []),
+  ]
   const cut =
     lines.length > room ? [...lines.slice(0, room - 1), `… ${lines.length - room + 1} more lines`] : lines
   return [head, keys, '', ...cut, ...(events.length === 0 ? [] : ['', ...events])]

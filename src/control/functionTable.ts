@@ -166,14 +166,14 @@ export class FunctionTable {
 
   /** Fields given replace, fields absent stay as they are in force. */
   patch(name: FunctionName, patch: FunctionPatchBody): Promise<void> {
-    return this.#write(name, () => patchFunction(this.#winner(name)?.spec ?? missing(), patch))
+    return this.#write(name, () => patchFunction(this.#winner(name)?.spec ?? missing(name), patch))
   }
 
   /** Takes back what REST said; what the file or etcd has is in force again. */
   remove(name: FunctionName): Promise<void> {
     return this.#write(name, () => {
       if (this.#layer('rest').has(name)) return null
-      const { owner } = this.#winner(name)?.place ?? missing()
+      const { owner } = this.#winner(name)?.place ?? missing(name)
       throw new Refusal('owned', `function "${name}" belongs to ${ownerText[owner]}: delete it there`)
     })
   }
@@ -373,6 +373,15 @@ function hostsOf(spec: FunctionSpec | undefined): Set<string> {
   return hosts
 }
 
-function missing(): never {
-  throw unknown()
+/** @param refused the key of it that cannot be used, where there is one */
+export function noFunction(name: FunctionName, refused?: RejectedKey): Refusal {
+  const why =
+    refused === undefined
+      ? '"torb functions" lists those there are'
+      : `key ${refused.key} of ${refused.owner} cannot be used, ${refused.reason}`
+  return unknown(`no function "${name}" is in force: ${why}`)
+}
+
+function missing(name: FunctionName): never {
+  throw noFunction(name)
 }

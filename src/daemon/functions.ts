@@ -7,6 +7,8 @@ import type { FunctionTarget } from '../control/functions.ts'
 import { FunctionHealth } from '../control/functionHealth.ts'
 import { FunctionTable } from '../control/functionTable.ts'
 import { Gateway } from '../gateway/gateway.ts'
+import { openFileLimit } from '../kernel/limits.ts'
+import { endpointText } from '../model/address.ts'
 import type { DaemonOptions } from '../model/daemon.ts'
 import { readInstance } from '../model/function.ts'
 import { startEtcd, type EtcdSource } from '../sources/etcd/etcd.ts'
@@ -19,6 +21,8 @@ import type { Log } from '../control/events.ts'
 
 /** Bytes; an HMAC with SHA-256 is as strong as its key up to here (RFC 2104 §3). */
 const leastKeyBytes = 32
+/** Below it `torb doctor` finds a problem, too. */
+const fewDescriptors = 1024
 /** As the edgerun balancer: what came from a gateway goes to an instance. */
 const defaultHopLimit = 1
 
@@ -121,10 +125,15 @@ async function startGateway(
     ejected: (instance, milliseconds) =>
       events.record({ at: Date.now(), type: 'instance-ejected', instance, milliseconds }),
   }).catch((error: unknown) => {
-    throw new Error(`the gateway cannot listen on port ${port}: ${reasonOf(error)}`, { cause: error })
+    throw new Error(whyNotStarted(error, options, endpointText(address, port)), { cause: error })
   })
   const where = { port: gateway.port, transport: gateway.transport, workers: gateway.workers, zones }
   log.info(where, 'gateway: listens')
+  if (openFileLimit() < fewDescriptors)
+    log.warn(
+      { limit: openFileLimit() },
+      'gateway: few descriptors for connections: raise the limit (ulimit -n, LimitNOFILE=)',
+    )
   if (options.gateway_handler === 'dummy')
     log.warn(
       {},
@@ -133,11 +142,21 @@ async function startGateway(
   return gateway
 }
 
-function reasonOf(error: unknown): string {
-  const { message } = error as Error
-  if (message.includes('EADDRINUSE')) return 'something else listens there; end it, or take another port'
-  if (message.includes('EACCES')) return 'ports below 1024 need CAP_NET_BIND_SERVICE; take a higher one'
-  return message
+/** Causes and cures of what bind(2) and listen(2) refuse; they come as codes in the text. */
+const listenErrors = {
+  EADDRINUSE: 'another program has that port (see "ss -ltnp"); choose one with --gateway',
+  EADDRNOTAVAIL: 'this host does not have that address (see "ip address"); choose one with --gateway',
+  EACCES: 'ports below 1024 need CAP_NET_BIND_SERVICE; choose one above with --gateway',
+} as const
+
+function whyNotStarted(error: unknown, { access_log: file }: DaemonOptions, place: string): string {
+  const { message, path } = error as NodeJS.ErrnoException
+  if (file !== undefined && path === file)
+    return `the access log ${file} cannot be written (${message}): name another file with --access-log`
+  const code = (Object.keys(listenErrors) as (keyof typeof listenErrors)[]).find((name) =>
+    message.includes(name),
+  )
+  return `the gateway cannot listen on ${place}: ${code === undefined ? message : listenErrors[code]}`
 }
 
 /** What of a host's name stands in the name of a header field. */

@@ -91,7 +91,12 @@ export const daemonOptions = z.strictObject({
     .describe('runs the function gateway as well, on this place of its own: [ADDR]:PORT')
     .optional(),
   zones: z
-    .array(z.string().max(255))
+    .array(
+      z
+        .string()
+        .max(255)
+        .regex(/^[^/\s\p{Cc}]*$/u, 'must have no slash and no blank: it is one part of the keys in etcd'),
+    )
     .describe('zone whose functions are served; of several, the first that has a function decides')
     .optional(),
   gateway_node: z
@@ -159,7 +164,7 @@ export const daemonOptions = z.strictObject({
   feedback: z.boolean().describe("moves functions' weights toward equal response time").optional(),
   feedback_interval: z
     .string()
-    .refine(isInterval, { error: 'must be a time such as 5s' })
+    .refine(isInterval, { error: 'must be a time of whole seconds, such as 5s' })
     .describe('how often feedback decides')
     .optional(),
   feedback_max_step: z

@@ -47,4 +47,4 @@ export const message = {
 
 export const invalid = (text: string): Refusal => new Refusal('invalid', text)
 export const exists = (text: string = message.exists): Refusal => new Refusal('exists', text)
-export const unknown = (): Refusal => new Refusal('unknown', message.unknown)
+export const unknown = (text: string = message.unknown): Refusal => new Refusal('unknown', text)

@@ -1,8 +1,8 @@
-import { existsSync, mkdirSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { createDatabase, Database, verifyDatabase } from './database.ts'
 import { isFull } from './faults.ts'
-import { layoutOf, syncPath, type Layout } from './layout.ts'
+import { layoutOf, makeDirectory, syncPath, type Layout } from './layout.ts'
 import { lockDirectory } from './lock.ts'
 import { StoreRefused } from './store.ts'
 
@@ -33,7 +33,7 @@ export function openDirectory(dir: string): Opened {
 }
 
 function open(dir: string, layout: Layout): Opened {
-  const made = mkdirSync(dir, { recursive: true, mode: 0o700 })
+  const made = makeDirectory(dir)
   if (made !== undefined) syncPath(dirname(made))
   const unlock = lockDirectory(dir, layout)
   try {

@@ -1,5 +1,5 @@
-import { closeSync, fsyncSync, openSync } from 'node:fs'
-import { join } from 'node:path'
+import { closeSync, existsSync, fsyncSync, mkdirSync, openSync } from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
 
 /** The files of a store's directory. */
 export interface Layout {
@@ -27,6 +27,26 @@ export function layoutOf(dir: string): Layout {
     fresh: `${database}.new`,
     restored: `${database}.restored`,
   }
+}
+
+/**
+ * Makes a directory and those above it, for this user alone. mkdirSync({recursive}) never returns where the kernel
+ * answers ENOENT although the directory above is there, as in /proc.
+ *
+ * @returns the first that was made; undefined: all were there
+ */
+export function makeDirectory(dir: string): string | undefined {
+  const missing: string[] = []
+  for (let place = resolve(dir); !existsSync(place); place = dirname(place)) missing.unshift(place)
+  for (const place of missing) {
+    try {
+      mkdirSync(place, { mode: 0o700 })
+    } catch (error) {
+      // Somebody else was faster.
+      if (!existsSync(place)) throw error
+    }
+  }
+  return missing[0]
 }
 
 /** Makes a file's content, or a directory's entries, durable. */

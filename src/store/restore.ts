@@ -1,8 +1,8 @@
-import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs'
+import { existsSync, renameSync, rmSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { copyDatabase, removeDatabase, verifyDatabase } from './database.ts'
 import { isFull } from './faults.ts'
-import { layoutOf, syncPath, type Layout } from './layout.ts'
+import { layoutOf, makeDirectory, syncPath, type Layout } from './layout.ts'
 import { lockDirectory } from './lock.ts'
 import { StoreFull } from './store.ts'
 
@@ -21,7 +21,7 @@ export function restoreStore(
   verifyDatabase(backup, 'choose another backup')
   const place = resolve(dir)
   const layout = layoutOf(place)
-  mkdirSync(place, { recursive: true, mode: 0o700 })
+  makeDirectory(place)
   const unlock = lockDirectory(place, layout)
   try {
     copyInto(backup, place, layout)

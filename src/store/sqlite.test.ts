@@ -33,6 +33,12 @@ describe('openStore', () => {
     await again.close()
   })
 
+  it('says where it cannot make a directory, also where the kernel answers that there is none above', async () => {
+    await expect(openStore('/proc/torb/data')).rejects.toThrow(
+      /the store in \/proc\/torb\/data cannot be opened \(ENOENT.*choose a directory.*with --data$/,
+    )
+  })
+
   it('gives rows in key order, replaces and deletes them', async () => {
     using place = scratch()
     const store = await openStore(place.path)

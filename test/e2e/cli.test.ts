@@ -334,7 +334,7 @@ it('top prints lines of JSON, or tables, where there is no terminal', async () =
   expect(lines.length).toBeGreaterThan(1)
   for (const line of lines) expect((JSON.parse(line) as { services: object[] }).services).toHaveLength(1)
   const plain = await torb('top', '--seconds', '1')
-  expect(plain.out).toMatch(/^torb top {2}http\S+ {2}1 services, 1 of 1 backends Up\n/)
+  expect(plain.out).toMatch(/^torb top {2}http\S+ {2}1 service, 1 of 1 backends Up\n/)
 })
 
 it('a backup of the running daemon is restored elsewhere, and never overwrites', async () => {

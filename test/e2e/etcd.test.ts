@@ -189,7 +189,7 @@ describe.skipIf(missing !== null)(`etcd${missing === null ? '' : ` (skipped: ${m
     await until(() => chain.state() === 'held')
     for (const name of ['a', 'b', 'c']) expect(await chain.bodies(name, 2)).toBe('AA')
     expect(chain.table.sources()).toMatchObject([
-      { state: 'held', message: expect.stringContaining('3 of 3 instances no more (a, b, c)') },
+      { state: 'held', message: expect.stringContaining('3 of 3 instances at once (a, b, c)') },
     ])
     await put({ a: value(4), d: value(1) })
     await until(() => chain.functions().includes('d=1'))

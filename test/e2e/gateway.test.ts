@@ -158,7 +158,17 @@ describe('torb gateway', () => {
       {},
       /needs 32: make one with "openssl/,
     ],
-    [['--zone', 'z', '--etcd', '', '--access-log', '/none/log'], {}, /\/none\/log/],
+    [
+      ['--zone', 'z', '--etcd', '', '--access-log', '/none/log'],
+      {},
+      /the access log \/none\/log cannot be written \(ENOENT.*name another file with --access-log/,
+    ],
+    [['--zone', 'a/b', '--etcd', ''], {}, /--zone must have no slash/],
+    [
+      ['--zone', 'z', '--etcd', '', '--gateway', '192.0.2.1:0'],
+      {},
+      /cannot listen on 192\.0\.2\.1:0: this host does not have that address/,
+    ],
   ])('%o %o is refused', async (args, env, message) => {
     using place = directory()
     await expect(startGateway(place.path, args, env)).rejects.toThrow(message)

@@ -1,7 +1,8 @@
 import { Readable } from 'node:stream'
 import { z } from 'zod'
+import { noFunction } from '../../control/functionTable.ts'
 import { functionBody, functionPatchBody, type FunctionName } from '../../model/function.ts'
-import { invalid, unknown } from '../../model/refusal.ts'
+import { invalid } from '../../model/refusal.ts'
 import { answerDone, answerJson } from '../answer.ts'
 import { functionPath, responses, writeErrors, type App } from '../describe.ts'
 import type { FunctionFacts } from '../functionFacts.ts'
@@ -71,14 +72,12 @@ export function functionRoutes(app: App, facts: FunctionFacts): void {
     async (request, reply) => {
       const { name } = request.params
       const published = table.function(name)
-      if (published === null) throw unknown()
+      const rejected = table.rejected().filter(({ key }) => isKeyOf(key, name))
+      if (published === null) throw noFunction(name, rejected[0])
       return answerJson(reply, {
         ...wireFunctionInFull(published, facts.health(), facts.gateway()?.state(name) ?? null),
         sources: wireClaims(table.claims(name)),
-        rejected: table
-          .rejected()
-          .filter(({ key }) => isKeyOf(key, name))
-          .map(wireRejected),
+        rejected: rejected.map(wireRejected),
       })
     },
   )

@@ -29,8 +29,14 @@ export function sourceRoutes(app: App, { table, etcd }: FunctionFacts): void {
       },
     },
     async (request, reply) => {
-      const followed = request.params.source === 'etcd' ? etcd() : null
-      if (followed === null) throw unknown()
+      const { source } = request.params
+      const followed = source === 'etcd' ? etcd() : null
+      if (followed === null)
+        throw unknown(
+          source === 'etcd'
+            ? 'this Torb follows no etcd: it was started without --etcd'
+            : `source ${source} never holds anything back: only etcd does`,
+        )
       const changes = followed.confirm()
       await table.published()
       return answerJson(reply, { changes })

@@ -173,7 +173,7 @@ export class EtcdConnection implements Disposable {
   #unreachable(error: unknown, limit: AbortSignal | null): EtcdError {
     const cause = limit?.aborted === true ? `nothing within ${callLimitMs / 1000} s` : causeOf(error)
     return new EtcdError(
-      `etcd at ${this.#url.host} does not answer (${cause}): start it, or give the right endpoints`,
+      `etcd at ${this.#url.host} does not answer (${cause}): start it, or say with --etcd where it is`,
       null,
       { cause: error },
     )

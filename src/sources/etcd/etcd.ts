@@ -177,7 +177,7 @@ function zoneStatus(
 function heldText(zone: string, { functions, instances, of, onlyByOperator }: HeldLoss): string {
   const shown = functions.slice(0, 5).join(', ') + (functions.length > 5 ? ', …' : '')
   const end = onlyByOperator
-    ? 'confirm it if that is meant'
-    : 'taken when etcd still says so in a while, or when it is confirmed'
-  return `zone ${zone}: etcd has ${instances} of ${of} instances no more (${shown}), which is too many at once: ${end}`
+    ? 'they stay until "torb functions confirm" says that it is meant'
+    : 'they stay until etcd has said so for a while, or "torb functions confirm" says that it is meant'
+  return `zone ${zone}: etcd has lost ${instances} of ${of} instances at once (${shown}), which is more than is believed: ${end}`
 }
