@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { connect } from 'node:net'
+import { connect, type Socket } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { describe, expect, it } from 'vitest'
 import { ringMissing } from '../kernel/uring/probe.ts'
@@ -155,6 +155,31 @@ describe.each([
     await expect.poll(() => finish.length).toBe(2)
     finish[1]?.()
     expect([(await first).status, (await second).status]).toEqual([200, 200])
+  })
+
+  it('survives that the name of an instance does not resolve any more while it has a request', async () => {
+    const failures: Error[] = []
+    const held: Socket[] = []
+    await using instance = await startInstance((request, response) => {
+      if (request.url === '/held' && held.push(request.socket) === 1) return
+      response.end('answer')
+    })
+    const failed = (error: Error): void => void failures.push(error)
+    await using gateway = await startTestGateway({ ...options, workers: 1, failed })
+    const put = (address: string): Promise<void> => {
+      const instances = [{ text: 'worker.example', address, port: instance.port }]
+      const spec = { ips: ['worker.example'], weights: [1] }
+      return gateway.gateway.apply([{ name: 'f', published: { spec, instances } }])
+    }
+    await put('127.0.0.1')
+    expect((await gateway.get('/function/f')).body).toBe('answer')
+    const answer = gateway.get('/function/f/held')
+    await expect.poll(() => held.length).toBe(1)
+    await put('')
+    held[0]?.destroy()
+    expect((await answer).body).toBe('answer')
+    expect((await gateway.get('/function/f')).status).toBe(502)
+    expect(failures).toEqual([])
   })
 
   it('chooses in the order of the contract', async () => {

@@ -125,7 +125,8 @@ export class GatewayPolicy implements ProxyPolicy {
   /** A new instance, or another address of one. */
   setUpstream(upstream: UpstreamNumber, text: string, address: string, port: number): void {
     this.#upstreams[upstream] = {
-      address,
+      // Requests under way may go by a version of when its name did resolve.
+      address: address === '' ? (this.#upstreams[upstream]?.address ?? '') : address,
       port,
       host: Buffer.from(text),
       finalHost: finalHostLine(text),
