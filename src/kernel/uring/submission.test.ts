@@ -3,6 +3,7 @@ import {
   entryWords,
   pollEvent,
   writeAccept,
+  writeAcceptNamed,
   writeCancel,
   writeCancelDescriptor,
   writeClose,
@@ -34,6 +35,11 @@ const entries: [name: string, write: (words: Int32Array, at: number) => void, pa
     'multishot accept',
     (words, at) => writeAccept(words, at, 7, true),
     ['0d00010007000000', zero, zero, '0000000000000800'],
+  ],
+  [
+    'accept that writes the address, and its length 16 bytes behind it',
+    (words, at) => writeAcceptNamed(words, at, 7, low, high, 16),
+    ['0d00000007000000', 'a8badcfe127f0000', address, '0000000000000800'],
   ],
   [
     'connect',

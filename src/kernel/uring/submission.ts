@@ -48,6 +48,18 @@ export function writeAccept(words: Int32Array, at: number, listener: number, isM
   write(words, at, opcode.accept | (priority << 16), listener, 0, 0, 0, 0, 0, SOCK_CLOEXEC)
 }
 
+/** Accepts one connection. Its peer's socket address is written to the address, whose length is at `low + lengthAt`. */
+export function writeAcceptNamed(
+  words: Int32Array,
+  at: number,
+  listener: number,
+  low: number,
+  high: number,
+  lengthAt: number,
+): void {
+  write(words, at, opcode.accept, listener, (low + lengthAt) | 0, high, low, high, 0, SOCK_CLOEXEC)
+}
+
 /** The address (a sockaddr of `bytes` bytes) is read when the entry is submitted. */
 export function writeConnect(
   words: Int32Array,

@@ -1,6 +1,8 @@
 import { completionFlag } from '../../kernel/uring/ring.ts'
 import type { StreamEvents } from '../stream.ts'
+import { places } from './arena.ts'
 import type { Operations } from './operations.ts'
+import { noPlace } from './tag.ts'
 
 const EINTR = 4
 const EAGAIN = 11
@@ -30,15 +32,20 @@ interface Listening {
 /** Listening sockets of one ring. */
 export class Listeners {
   readonly #operations: Operations
-  readonly #take: (descriptor: number, events: StreamEvents) => void
+  readonly #take: (descriptor: number, place: number, events: StreamEvents) => void
   /** By a number that is used once, so that what completes late finds nobody. */
   readonly #listening = new Map<number, Listening>()
+  /** Those of the arena that no accept has. */
+  readonly #places = Array.from({ length: places }, (_, place) => place)
   #last = 0
   /** The earliest `retryAt`. */
   retryAt = Infinity
 
-  /** @param take is given each client */
-  constructor(operations: Operations, take: (descriptor: number, events: StreamEvents) => void) {
+  /** @param take is given each client, and the place of its address until it returns */
+  constructor(
+    operations: Operations,
+    take: (descriptor: number, place: number, events: StreamEvents) => void,
+  ) {
     this.#operations = operations
     this.#take = take
   }
@@ -52,12 +59,15 @@ export class Listeners {
     return id
   }
 
-  accepted(id: number, result: number, flags: number, now: number): void {
+  accepted(id: number, place: number, result: number, flags: number, now: number): void {
     const listening = this.#listening.get(id)
     if (listening === undefined) {
+      this.#givePlace(place)
       if (result >= 0) this.#operations.close(result)
       return
     }
+    if (result >= 0) this.#take(result, place, listening.events)
+    this.#givePlace(place)
     if (result >= 0 || passing.has(-result)) {
       if ((flags & completionFlag.more) === 0) this.#accept(id, listening.descriptor, 1)
     } else {
@@ -68,7 +78,6 @@ export class Listeners {
         listening.events.refused?.(result)
       }
     }
-    if (result >= 0) this.#take(result, listening.events)
   }
 
   /** Accepts again where the time has come. */
@@ -86,8 +95,15 @@ export class Listeners {
   }
 
   #accept(id: number, descriptor: number, times: number): void {
-    const isOwn = this.#listening.get(id)?.isOwn === true
-    for (let time = 0; time < times; time += 1) this.#operations.accept(id, descriptor, isOwn)
+    const listening = this.#listening.get(id)
+    if (listening?.isOwn === true) return this.#operations.acceptAll(id, descriptor)
+    if (listening === undefined) return
+    for (let time = 0; time < times; time += 1)
+      this.#operations.acceptOne(id, descriptor, this.#places.pop() ?? noPlace)
+  }
+
+  #givePlace(place: number): void {
+    if (place !== noPlace) this.#places.push(place)
   }
 
   end(): void {

@@ -1,6 +1,7 @@
 import type { Ring } from '../../kernel/uring/ring.ts'
 import {
   writeAccept,
+  writeAcceptNamed,
   writeCancel,
   writeCancelDescriptor,
   writeClose,
@@ -12,9 +13,9 @@ import {
   writeSend,
 } from '../../kernel/uring/submission.ts'
 import type { Connection } from '../stream.ts'
-import type { Arena } from './arena.ts'
+import { lengthAt, type Arena } from './arena.ts'
 import type { Connections } from './connections.ts'
-import { kind, tagOf, type Kind } from './tag.ts'
+import { kind, noPlace, tagOf, type Kind } from './tag.ts'
 
 /** What a transport submits to its ring, with tags by which its completions are known again. */
 export class Operations {
@@ -29,8 +30,17 @@ export class Operations {
   }
 
   /** @param id comes back in the place of a connection */
-  accept(id: number, listener: number, isMultishot: boolean): void {
-    writeAccept(this.#ring.words, this.#ring.claim(id, kind.accept), listener, isMultishot)
+  acceptAll(id: number, listener: number): void {
+    writeAccept(this.#ring.words, this.#ring.claim(id, tagOf(kind.accept, noPlace)), listener, true)
+  }
+
+  /** Accepts one client. @param place in the arena, for its address; comes back in the place of a generation */
+  acceptOne(id: number, listener: number, place: number): void {
+    const { words } = this.#ring
+    const low = this.#arena.preparePlace(place)
+    const at = this.#ring.claim(id, tagOf(kind.accept, low === 0 ? noPlace : place))
+    if (low === 0) writeAccept(words, at, listener, false)
+    else writeAcceptNamed(words, at, listener, low, this.#arena.high, lengthAt)
   }
 
   /** The address lies at the connection's place in the arena. */

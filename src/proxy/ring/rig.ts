@@ -13,8 +13,8 @@ export class Rig {
     return stream
   }
 
-  client(port: number): Socket {
-    const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true, noDelay: true })
+  client(port: number, host = '127.0.0.1'): Socket {
+    const socket = connect({ port, host, allowHalfOpen: true, noDelay: true })
     socket.on('error', () => {})
     this.#ends.push(() => socket.destroy())
     return socket

@@ -6,7 +6,8 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { afterEach, describe, expect, it } from 'vitest'
 import { ringMissing } from '../../kernel/uring/probe.ts'
-import type { StreamEvents } from '../stream.ts'
+import { listenOn } from '../../kernel/uring/sockets.ts'
+import type { Endpoint, StreamEvents } from '../stream.ts'
 import { streamSuite } from '../streamSuite.ts'
 import { driven, echo, pattern, Rig, until, whole } from './rig.ts'
 import { RingStream } from './stream.ts'
@@ -36,6 +37,32 @@ describe.skipIf(missing !== null)('over a real ring', () => {
       }
       client.end()
       expect((await answer).equals(bytes)).toBe(true)
+    })
+
+    it('knows the addresses of the clients of a shared socket, more at once than accepts under way', async () => {
+      const stream = await rig.ring({ slots: 64, slotBytes: 4096 })
+      for (const address of ['127.0.0.1', '::1']) {
+        const socket = await listenOn(address, 0)
+        const told: Endpoint[] = []
+        const later: Endpoint[] = []
+        const accepted: number[] = []
+        const listener = stream.listenShared(socket, {
+          ...nothing,
+          accepted: (connection) => {
+            told.push(stream.peerOf(connection))
+            accepted.push(connection)
+          },
+        })
+        const clients = Array.from({ length: 30 }, () => rig.client(socket.port, address))
+        await until(() => told.length === 30)
+        for (const connection of accepted) later.push(stream.peerOf(connection))
+        const ports = clients.map(({ localPort }) => localPort).sort()
+        expect(told.map(({ port }) => port).sort()).toEqual(ports)
+        expect(told.every((end) => end.address === address)).toBe(true)
+        expect(later).toEqual(told)
+        listener.close()
+        socket.close()
+      }
     })
 
     it('carries 2,000 connections at once, twice over the same slots, and leaves no descriptor', async () => {

@@ -2,6 +2,7 @@ import { loadCalls, type Calls } from '../../kernel/uring/calls.ts'
 import { Ring, type Completions } from '../../kernel/uring/ring.ts'
 import {
   dropOnClose,
+  endpointOf,
   listenOn,
   localOf,
   openSocket,
@@ -63,6 +64,9 @@ export class RingStream implements StreamTransport {
   #isWoken = false
   #isTurning = false
   #isEnded = false
+  /** The client that is just being taken, and its address where that is known. */
+  #newest: Connection = -1
+  #newestPeer: Uint8Array | undefined = undefined
 
   private constructor(calls: Calls, ring: Ring, { slots, slotBytes, wake, asked, ended }: RingStreamOptions) {
     this.#calls = calls
@@ -75,7 +79,9 @@ export class RingStream implements StreamTransport {
     this.#operations = new Operations(ring, this.#memory, this.#connections)
     this.#transfers = new Transfers(calls, this.#operations, this.#connections, this.#shift)
     this.#relays = new Relays(calls, this.#operations, this.#connections)
-    this.#listeners = new Listeners(this.#operations, (descriptor, events) => this.#take(descriptor, events))
+    this.#listeners = new Listeners(this.#operations, (descriptor, place, events) =>
+      this.#take(descriptor, place, events),
+    )
     this.#completions = {
       completed: (low, high, result, flags) => this.#completed(low, high, result, flags),
     }
@@ -176,6 +182,7 @@ export class RingStream implements StreamTransport {
   }
 
   peerOf(connection: Connection): Endpoint {
+    if (connection === this.#newest && this.#newestPeer !== undefined) return endpointOf(this.#newestPeer)
     return peerOf(this.#calls, this.#connections.descriptorOf(connection))
   }
 
@@ -294,7 +301,7 @@ export class RingStream implements StreamTransport {
       case kind.sendable:
         return this.#transfers.sendable(low, result, this.#isStale(low, high))
       case kind.accept:
-        return this.#listeners.accepted(low, result, flags, this.#now)
+        return this.#listeners.accepted(low, generationOf(high), result, flags, this.#now)
       case kind.connect:
         return this.#connected(low, result, this.#isStale(low, high))
       case kind.unconnected:
@@ -311,7 +318,7 @@ export class RingStream implements StreamTransport {
     }
   }
 
-  #take(descriptor: number, events: StreamEvents): void {
+  #take(descriptor: number, place: number, events: StreamEvents): void {
     const connection = this.#connections.slots.take()
     if (connection < 0) {
       dropOnClose(this.#calls, descriptor)
@@ -321,7 +328,10 @@ export class RingStream implements StreamTransport {
     this.#connections.open(connection, descriptor, events)
     // Who connects mostly speaks at once.
     this.#connections.mark(connection, state.nonEmpty)
+    this.#newest = connection
+    this.#newestPeer = this.#memory.namedAt(place)
     events.accepted(connection)
+    this.#newest = -1
   }
 
   #connected(connection: Connection, result: number, isStale: boolean): void {

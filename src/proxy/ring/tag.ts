@@ -17,6 +17,9 @@ export const kind = {
 
 export type Kind = (typeof kind)[keyof typeof kind]
 
+/** Of an accept whose client's address is written nowhere. */
+export const noPlace = 0xfffffff
+
 export const tagOf = (kind: Kind, generation: number): number => (generation << 4) | kind
 export const kindOf = (tag: number): number => tag & 0xf
 export const generationOf = (tag: number): number => tag >>> 4
