@@ -2,10 +2,7 @@
  * CPU of the userspace plane alone, without the daemon, per connection, per message and per MB: to compare what carries the
  * bytes. Load and backend are processes of their own. The peers' figures: bench/tcp.ts.
  *
- *     node bench/tcpPlane.ts [ROUNDS] [portable | ring | ring-thread]
- *
- * ring is what the daemon does: a ring within the event loop. ring-thread is a thread that lives for its ring alone and waits
- * in it, as Workers of the gateway do: what would be gained by giving the plane a thread of its own.
+ *     node bench/tcpPlane.ts [ROUNDS] [portable | ring]
  */
 import { fork, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
@@ -15,11 +12,7 @@ import { fileURLToPath } from 'node:url'
 import type { Destination, VirtualService } from '../src/planes/plane.ts'
 import { openUserspace } from '../src/planes/userspace/plane.ts'
 import { portable } from '../src/proxy/portable/transport.ts'
-import { runRing } from '../src/proxy/ring/run.ts'
-import { RingStream } from '../src/proxy/ring/stream.ts'
-import { TcpProxy } from '../src/proxy/ring/tcp.ts'
 import { openRingTransport } from '../src/proxy/ring/transport.ts'
-import type { Transport } from '../src/proxy/transport.ts'
 
 const requestSize = 64
 const bulk = Buffer.alloc(64 * 1024)
@@ -41,17 +34,10 @@ async function backend(): Promise<void> {
   process.send?.((server.address() as AddressInfo).port)
 }
 
-type Carrier = 'portable' | 'ring' | 'ring-thread'
+type Carrier = 'portable' | 'ring'
 
 async function proxy(port: number, to: number, carrier: Carrier): Promise<void> {
-  const thread = carrier === 'ring-thread' ? await RingStream.open({ slots: 4096, slotBytes: 16_384 }) : null
-  const openTransport = (): Transport | Promise<Transport> => {
-    if (carrier === 'portable') return portable
-    if (thread === null) return openRingTransport()
-    const tcp = new TcpProxy(thread)
-    return { ...portable, listenTcp: (address, port, acceptor) => tcp.listen(address, port, acceptor) }
-  }
-  const plane = openUserspace({ openTransport })
+  const plane = openUserspace({ openTransport: carrier === 'ring' ? openRingTransport : () => portable })
   const destination: Destination = {
     id: 'b',
     address: '127.0.0.1',
@@ -80,7 +66,6 @@ async function proxy(port: number, to: number, carrier: Carrier): Promise<void> 
   }
   const [outcome] = await plane.apply([{ key: service.id, before: null, after: service }])
   if (outcome?.ok !== true) throw outcome?.error ?? new Error('no outcome')
-  if (thread !== null) await runRing(thread)
 }
 
 /** One connection: so many requests, each for so many bytes, one after the other. */
@@ -190,8 +175,8 @@ async function main(rounds: number, carrier: Carrier): Promise<void> {
 }
 
 function carrierOf(name = 'ring'): Carrier {
-  if (name === 'portable' || name === 'ring' || name === 'ring-thread') return name
-  throw new Error(`what carries the bytes is portable, ring or ring-thread, not ${name}`)
+  if (name === 'portable' || name === 'ring') return name
+  throw new Error(`what carries the bytes is portable or ring, not ${name}`)
 }
 
 const [role, first, second, third] = process.argv.slice(2)

@@ -1,5 +1,6 @@
 import { z } from 'zod'
-import { daemonOptions, defaultTimeouts, type DaemonOptions } from '../model/daemon.ts'
+import { daemonOptions, type DaemonOptions } from '../model/daemon.ts'
+import { defaultTimeouts } from '../model/timeouts.ts'
 import { dashed, type Flag, type FlagTable, type Values } from './goFlags.ts'
 
 /** GORB's one-letter names. */

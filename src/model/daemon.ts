@@ -207,9 +207,6 @@ function isMulticast(text: string): boolean {
   return family === 4 ? first >= 224 && first <= 239 : first === 0xff
 }
 
-/** IPVS's time-outs in seconds (ip_vs_proto_tcp.c, ip_vs_proto_udp.c; GORB's flags have the same defaults). */
-export const defaultTimeouts = { tcp: 28_800, tcpfin: 120, udp: 300 } as const
-
 /** The whole configuration file: the options above and the objects. */
 export const configFile = daemonOptions.extend({
   services: z

@@ -1,11 +1,12 @@
 import type { IpvsDaemon } from '../kernel/netlink/ipvsEntries.ts'
-import { defaultTimeouts, type DaemonOptions } from '../model/daemon.ts'
+import type { DaemonOptions } from '../model/daemon.ts'
 import type { PlaneName } from '../model/names.ts'
 import { withoutUndefined } from '../model/pulse.ts'
+import { defaultTimeouts } from '../model/timeouts.ts'
 import { ipvsMissing } from './ipvs/missing.ts'
 import { IpvsPlane } from './ipvs/plane.ts'
 import type { Plane } from './plane.ts'
-import { UserspacePlane } from './userspace/plane.ts'
+import { ThreadPlane } from './userspace/thread.ts'
 
 interface ChoiceLog {
   info(text: string): void
@@ -32,7 +33,7 @@ const choices: Partial<Record<PlaneName, Choice>> = {
   userspace: {
     missing: () => Promise.resolve(null),
     make: (options, log) =>
-      new UserspacePlane({
+      new ThreadPlane({
         timeouts: {
           tcp: options.tcp_timeout ?? defaultTimeouts.tcp,
           tcpfin: options.tcpfin_timeout ?? defaultTimeouts.tcpfin,

@@ -1,5 +1,5 @@
-import { openUserspace } from '../../src/planes/userspace/plane.ts'
+import { ThreadPlane } from '../../src/planes/userspace/thread.ts'
 import { hostPlane } from './remotePlane.ts'
 
 /** The userspace plane for a process in the director's namespace. */
-export const actor = hostPlane(() => openUserspace({ closeWithinMs: 0 }))
+export const actor = hostPlane(() => new ThreadPlane({ closeWithinMs: 0 }))

@@ -1,4 +1,6 @@
+import { readdirSync, readFileSync } from 'node:fs'
 import { createServer, Socket } from 'node:net'
+import { setImmediate } from 'node:timers/promises'
 import { getSystemErrorMessage } from 'node:util'
 import { SystemCallError } from '../ffi.ts'
 import { loadCalls } from './calls.ts'
@@ -8,6 +10,8 @@ const EFD_CLOEXEC = 0o2000000
 /** What is written to its descriptor, an eventfd(2), calls back within this thread's event loop. */
 export interface Watch {
   readonly descriptor: number
+  /** The epoll(7) by which this thread's event loop waits: readable when it has something to do, timers aside. */
+  readonly eventLoop: number
   close(): void
 }
 
@@ -35,7 +39,33 @@ export async function openWatch(written: () => void): Promise<Watch> {
   }
   const socket = new Socket({ handle, readable: true, onread } as object)
   socket.resume()
-  return { descriptor, close: () => void socket.destroy() }
+  // The event loop tells the kernel of it when it waits next.
+  await setImmediate()
+  await setImmediate()
+  const eventLoop = epollOf(descriptor)
+  if (eventLoop === null) {
+    socket.destroy()
+    throw new Error('the epoll of the event loop is not to be seen: is /proc mounted?')
+  }
+  return { descriptor, eventLoop, close: () => void socket.destroy() }
+}
+
+/** Which epoll waits for a descriptor: proc_pid_fdinfo(5) has a line such as "tfd:       17 events: 1d" for each. */
+function epollOf(descriptor: number): number | null {
+  const waits = new RegExp(`^tfd: +${descriptor} `, 'm')
+  for (const name of readdirSync('/proc/self/fdinfo')) {
+    if (waits.test(fdinfo(name))) return Number(name)
+  }
+  return null
+}
+
+function fdinfo(name: string): string {
+  try {
+    return readFileSync(`/proc/self/fdinfo/${name}`, 'utf8')
+  } catch {
+    // It was closed meanwhile.
+    return ''
+  }
 }
 
 /** The class of a listening Unix socket's handle. */

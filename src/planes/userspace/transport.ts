@@ -6,10 +6,15 @@ import type { PlaneLog } from './context.ts'
 
 /** io_uring where it can be had, else node:net; which and why goes to the log. */
 export async function openTransport(log: PlaneLog | undefined): Promise<Transport> {
-  const missing = await ringMissing()
+  let missing = await ringMissing()
   if (missing === null) {
-    log?.info('plane userspace: TCP goes over io_uring')
-    return openRingTransport()
+    try {
+      const ring = await openRingTransport()
+      log?.info('plane userspace: TCP goes over io_uring')
+      return ring
+    } catch (error) {
+      missing = error instanceof Error ? error.message : String(error)
+    }
   }
   log?.info(`plane userspace: TCP goes over node:net, at up to twice the CPU of io_uring: ${missing}`)
   return portable

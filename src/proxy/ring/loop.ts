@@ -1,23 +1,18 @@
 import { openWatch, type Watch } from '../../kernel/uring/watch.ts'
 import { RingStream, type RingStreamOptions } from './stream.ts'
 
-/*
- * Milliseconds. A wake-up by the event loop costs as much as passing on a message, so the ring is waited for itself as long
- * as that is not in vain; the more the rest of the thread has to do, the less.
- */
-const shortestWait = 0.05
-const longestWait = { alone: 1, shared: 0.1 }
-/** After which the event loop has its turn. */
-const longestBurst = { alone: 1, shared: 0.5 }
-/** Where others had something to do, more of it is to come. */
-const sharedFor = 20
-/** One wait in vain counts as much as some six that were not. */
-const longer = 1.25
-const shorter = 0.25
+/** Milliseconds that are waited in the ring for more to come, by which a timer of the event loop may be late. */
+const longestWait = 10
+/** Milliseconds after which the event loop has its turn. */
+const longestBurst = 5
+
+/** Rings of this thread that have something to do: only where it is one, it is waited for. The others wait in the event loop. */
+let running = 0
 
 /**
- * A ring in a thread that also lives for other things: while traffic comes it is turned in bursts, between which the event
- * loop has its turn; at rest an eventfd wakes it. It ends with `RingStream.end`.
+ * A ring beside an event loop in one thread. While traffic comes the thread waits in the ring, in bursts between which the
+ * event loop has its turn; what happens in the event loop ends the wait. At rest it is the other way round: the thread waits in
+ * the event loop, and an eventfd tells it of the ring. It ends with `RingStream.end`.
  */
 export async function openRingLoop(
   options: Pick<RingStreamOptions, 'slots' | 'slotBytes'>,
@@ -42,10 +37,6 @@ class RingLoop {
   #watch: Watch | null = null
   #timer: NodeJS.Timeout | undefined
   #isRunning = false
-  #wait = shortestWait
-  /** What the event loop had done when this last looked. */
-  #othersEvents = 0
-  #sharedUntil = 0
 
   async watch(stream: RingStream): Promise<void> {
     this.#watch = await openWatch(() => this.#woken(stream))
@@ -59,11 +50,12 @@ class RingLoop {
     const stream = this.#stream
     if (this.#isRunning || stream === null) return
     this.#run(stream)
-    setImmediate(this.#burst, stream)
+    setImmediate(this.#yielded, stream)
   }
 
   end(): void {
     this.#stream = null
+    this.#stop()
     clearTimeout(this.#timer)
     this.#watch?.close()
   }
@@ -71,38 +63,48 @@ class RingLoop {
   #woken(stream: RingStream): void {
     if (this.#isRunning || stream.isEnded) return
     this.#run(stream)
-    this.#burst(stream)
-    // This wake-up, which is counted when it returns.
-    this.#othersEvents += 1
+    this.#yielded(stream)
   }
 
   #run(stream: RingStream): void {
     this.#isRunning = true
+    running += 1
     if (this.#timer !== undefined) clearTimeout(this.#timer)
     this.#timer = undefined
     stream.isTold = false
   }
 
+  #stop(): void {
+    if (!this.#isRunning) return
+    this.#isRunning = false
+    running -= 1
+  }
+
+  /** The event loop had something to do, and may have more of it behind this (setImmediate). */
+  readonly #yielded = (stream: RingStream): void => {
+    stream.turn(0)
+    setImmediate(this.#burst, stream)
+  }
+
   readonly #burst = (stream: RingStream): void => {
-    const { events } = performance.nodeTiming.uvMetricsInfo
-    const now = performance.now()
-    if (events !== this.#othersEvents) this.#sharedUntil = now + sharedFor
-    this.#othersEvents = events
-    const company = now < this.#sharedUntil ? 'shared' : 'alone'
-    const end = now + longestBurst[company]
+    const watch = this.#watch
+    if (stream.isEnded || watch === null) return
+    const end = performance.now() + longestBurst
+    stream.endWaitBy(watch.eventLoop)
     do {
-      this.#wait = Math.min(this.#wait, longestWait[company])
-      if (!stream.turn(this.#wait)) {
-        this.#wait = Math.max(this.#wait * shorter, shortestWait)
-        return this.#rest(stream)
-      }
-      this.#wait *= longer
+      const isAny = stream.turn(running > 1 ? 0 : longestWait)
+      if (stream.takeWake()) return void setImmediate(this.#yielded, stream)
+      if (!isAny) return this.#rest(stream)
     } while (stream.now() < end)
     setImmediate(this.#burst, stream)
   }
 
   #rest(stream: RingStream): void {
     if (stream.isEnded) return
+    stream.endWaitByNothing()
+    stream.turn(0)
+    // The event loop has its turn now.
+    stream.takeWake()
     stream.isTold = true
     // What came before it was to be told.
     if (stream.turn(0)) {
@@ -110,7 +112,7 @@ class RingLoop {
       setImmediate(this.#burst, stream)
       return
     }
-    this.#isRunning = false
+    this.#stop()
     const { dueAt } = stream
     if (dueAt !== Infinity)
       this.#timer = setTimeout(() => this.begin(), Math.max(0, dueAt - performance.now())).unref()

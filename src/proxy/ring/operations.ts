@@ -1,5 +1,6 @@
 import type { Ring } from '../../kernel/uring/ring.ts'
 import {
+  pollEvent,
   writeAccept,
   writeAcceptNamed,
   writeCancel,
@@ -92,6 +93,10 @@ export class Operations {
   readWake(descriptor: number): void {
     const at = this.#ring.claim(0, kind.wake)
     writeRead(this.#ring.words, at, descriptor, this.#arena.lowOfCount, this.#arena.high, 8)
+  }
+
+  pollWake(descriptor: number): void {
+    writePoll(this.#ring.words, this.#ring.claim(0, kind.wake), descriptor, pollEvent.in)
   }
 
   /** Ends what is under way on a descriptor. */

@@ -62,6 +62,8 @@ export class RingStream implements StreamTransport {
   #wakeAt = Infinity
   #wake: (() => void) | null = null
   #isWoken = false
+  /** What is polled to end a wait; -1: nothing. */
+  #polled = -1
   #isTurning = false
   #isEnded = false
   /** The client that is just being taken, and its address where that is known. */
@@ -243,7 +245,19 @@ export class RingStream implements StreamTransport {
     return isAny
   }
 
-  /** Whether somebody wrote to the `Wake` since this was last asked. */
+  /** Lets a wait end, once, as soon as there is something to read of a descriptor. */
+  endWaitBy(descriptor: number): void {
+    if (this.#polled === descriptor) return
+    this.#polled = descriptor
+    this.#operations.pollWake(descriptor)
+  }
+
+  /** Takes the last `endWaitBy` back. */
+  endWaitByNothing(): void {
+    if (this.#polled >= 0) this.#operations.cancel(this.#polled)
+  }
+
+  /** Whether somebody wrote to the `Wake`, or `endWaitBy` was fulfilled, since this was last asked. */
   takeWake(): boolean {
     const isWoken = this.#isWoken
     this.#isWoken = false
@@ -259,6 +273,7 @@ export class RingStream implements StreamTransport {
     this.#listeners.end()
     for (let connection = 0; connection < slots.count; connection += 1) this.close(connection)
     if (this.#wakeDescriptor !== undefined) this.#operations.cancel(this.#wakeDescriptor)
+    this.endWaitByNothing()
     for (let round = 0; round < lastRounds; round += 1) {
       this.#ring.submit(round === 0 ? 0 : lastWait)
       this.#ring.dispatch(this.#completions)
@@ -310,6 +325,7 @@ export class RingStream implements StreamTransport {
         return this.#relays.ready(low, result, this.#isStale(low, high))
       case kind.wake:
         this.#isWoken = true
+        this.#polled = -1
         if (this.#wakeDescriptor !== undefined && !this.#isEnded)
           this.#operations.readWake(this.#wakeDescriptor)
         return
