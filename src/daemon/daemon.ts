@@ -135,6 +135,7 @@ export async function startDaemon(
     ended.defer(() => api?.close())
     await takeOver(control, functions, flags.config, file)
     await addresses?.settle()
+    await functions.begin()
     if (options.consul !== undefined) {
       const consul = startConsul(control, {
         url: options.consul,

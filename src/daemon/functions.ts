@@ -2,6 +2,7 @@ import { lookup } from 'node:dns/promises'
 import { readFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { isIP } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { EventLog } from '../control/events.ts'
 import type { FunctionTarget } from '../control/functions.ts'
 import { FunctionHealth } from '../control/functionHealth.ts'
@@ -26,6 +27,9 @@ const fewDescriptors = 1024
 /** As the edgerun balancer: what came from a gateway goes to an instance. */
 const defaultHopLimit = 1
 
+/** So long clients wait for functions that etcd may have. */
+const etcdWaitMs = 2000
+
 export interface FunctionParts {
   readonly options: DaemonOptions
   /** Where the gateway listens; null: there is none. */
@@ -44,6 +48,8 @@ export interface Functions extends AsyncDisposable {
   readonly gateway: Gateway | null
   readonly health: FunctionHealth | null
   readonly etcd: EtcdSource | null
+  /** Lets the gateway serve, once etcd has been loaded or did not answer for a while. */
+  begin(): Promise<void>
 }
 
 /**
@@ -88,7 +94,13 @@ export async function startFunctions(parts: FunctionParts): Promise<Functions> {
       const source = startFeedback(feedback, { table, gateway, events, log, etcd })
       ended.defer(() => source.close())
     }
-    return { table, gateway, health, etcd, [Symbol.asyncDispose]: () => ended.disposeAsync() }
+    const begin = async (): Promise<void> => {
+      const until = Date.now() + etcdWaitMs
+      while (etcd?.status().state === 'starting' && Date.now() < until) await sleep(20)
+      await table.published()
+      gateway?.begin()
+    }
+    return { table, gateway, health, etcd, begin, [Symbol.asyncDispose]: () => ended.disposeAsync() }
   } catch (error) {
     await ended.disposeAsync()
     throw error
@@ -109,6 +121,7 @@ async function startGateway(
     address,
     port,
     transport: options.gateway_transport ?? 'auto',
+    held: true,
     workers: options.gateway_workers ?? 0,
     zones,
     node: nodeName(options.gateway_node ?? hostname()),

@@ -55,6 +55,27 @@ describe.each([
     expect((await gateway.get('/function/g')).status).toBe(502)
   })
 
+  it('lets clients wait until it begins', async () => {
+    await using a = await named('A')
+    await using gateway = await startTestGateway({ ...options, held: true })
+    const early = Array.from({ length: 20 }, () => get(gateway.gateway.port, '/function/f'))
+    const gone = connect(gateway.gateway.port, '127.0.0.1')
+    await once(gone, 'connect')
+    gone.destroy()
+    await gateway.put('f', { ips: [a.text], weights: [1] })
+    gateway.gateway.begin()
+    expect((await Promise.all(early)).map(({ body }) => body)).toEqual(Array(20).fill('A'))
+    expect(await bodies(gateway, '/function/f', 2)).toBe('AA')
+  })
+
+  it('resets those who wait when it ends before it began', async () => {
+    const gateway = await startTestGateway({ ...options, held: true })
+    const failure = failureOf(gateway.gateway.port)
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    await gateway[Symbol.asyncDispose]()
+    expect(await failure).toMatch(/^(ECONNRESET)?$/)
+  })
+
   it('does not write a long Location into the heads of others', async () => {
     await using a = await named('A')
     await using gateway = await startTestGateway(options)

@@ -28,6 +28,8 @@ export interface GatewayOptions extends GatewayIdentity {
   /** Instances that are gateways, as they stand in `ips`. */
   readonly gateways: readonly string[]
   readonly transport: 'auto' | 'ring' | 'portable'
+  /** Clients wait until `begin`, so that none is told that a function is unknown which only has not been loaded. */
+  readonly held?: boolean
   /** Threads; 0: one for each core. */
   readonly workers: number
   /** File of the access log, and of how many requests one is logged; absent: there is none. */
@@ -69,6 +71,7 @@ const mostSlots = 65_536
 const mostSlotsOfWorker = 2 ** 31 / slotBytes
 /** Of the descriptors of the process; the rest of Torb has the others. */
 const descriptorShare = 3 / 4
+const leastSlots = 16
 const graceMs = 10_000
 /** Milliseconds until all Workers are told of places that have come free: those of the time between are one word. */
 const sweepEveryMs = 2
@@ -117,15 +120,27 @@ export class Gateway {
 
   /** @throws Error with the cause where the address or a ring cannot be had; nothing stays behind */
   static async start(options: GatewayOptions): Promise<Gateway> {
-    const missing = options.transport === 'portable' ? 'not asked for' : await ringMissing()
-    if (missing !== null && options.transport === 'ring')
-      throw new Error(`no io_uring for the gateway: ${missing}`)
-    if (missing !== null && options.transport === 'auto')
-      options.log.warn({}, `the gateway runs on node:net, at about twice the CPU of io_uring: ${missing}`)
-    const isRing = missing === null
+    if (options.transport === 'portable') return await Gateway.#startOn('portable', options)
+    let missing = await ringMissing()
+    if (missing === null) {
+      try {
+        return await Gateway.#startOn('ring', options)
+      } catch (error) {
+        // Such as memory that suffices for one ring and not for all (RLIMIT_MEMLOCK).
+        if (!(error instanceof NoRing)) throw error
+        missing = error.message
+      }
+    }
+    if (options.transport === 'ring') throw new Error(`no io_uring for the gateway: ${missing}`)
+    options.log.warn({}, `the gateway runs on node:net, at about twice the CPU of io_uring: ${missing}`)
+    return await Gateway.#startOn('portable', options)
+  }
+
+  static async #startOn(transport: 'ring' | 'portable', options: GatewayOptions): Promise<Gateway> {
+    const isRing = transport === 'ring'
     const count = isRing ? options.workers || availableParallelism() : 1
     const all = Math.min(mostSlots, openFileLimit() * descriptorShare)
-    const slots = Math.min(mostSlotsOfWorker, Math.max(256, Math.floor(all / count)))
+    const slots = Math.min(mostSlotsOfWorker, Math.max(leastSlots, Math.floor(all / count)))
     const epochMs = Date.now()
     const board = new Board(size, epochMs)
     const statistics = Array.from({ length: count }, () => new Statistics(size.members, size.functions))
@@ -136,7 +151,11 @@ export class Gateway {
       const accessLog = openAccessLog(options, count, publisher)
       ended.defer(() => accessLog?.close())
       const socket = isRing ? await listenOn(options.address, options.port, options.address === '::') : null
-      if (socket !== null) ended.defer(() => socket.close())
+      ended.defer(() => {
+        // A Worker's accept may be under way still: the address is free at once all the same.
+        socket?.end()
+        socket?.close()
+      })
       const threads: Thread[] = []
       for (const [index, part] of statistics.entries()) {
         const wake = socket === null ? null : await openWake()
@@ -149,6 +168,7 @@ export class Gateway {
           counters: counters[index]!.values.buffer as SharedArrayBuffer,
           accessLog: accessLog?.memories[index] ?? null,
           proxy: { logEvery: options.accessLog?.every ?? 0, ...options.proxy },
+          held: options.held ?? false,
           slots,
           slotBytes,
           listen:
@@ -160,7 +180,10 @@ export class Gateway {
         ended.defer(() => thread.terminate())
         threads.push(thread)
       }
-      const ports = await Promise.all(threads.map((thread) => thread.listening))
+      const ports = await Promise.all(threads.map((thread) => thread.listening)).catch((error: unknown) => {
+        // The listening socket is there already: only the rings can be missing.
+        throw isRing ? new NoRing((error as Error).message, { cause: error }) : error
+      })
       const gateway = new Gateway({
         options,
         board,
@@ -182,6 +205,11 @@ export class Gateway {
       await ended.disposeAsync()
       throw error
     }
+  }
+
+  /** Serves those who wait since it was started `held`, and all who come. */
+  begin(): void {
+    for (const thread of this.#threads) thread.post({ type: 'begin' })
   }
 
   get workers(): number {
@@ -259,6 +287,9 @@ export class Gateway {
     for (const thread of this.#threads) thread.post({ type: 'sweep' })
   }
 }
+
+/** A Worker could not make its ring. */
+class NoRing extends Error {}
 
 /** A Worker as the main thread has it. */
 class Thread {

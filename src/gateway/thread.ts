@@ -22,10 +22,14 @@ export interface ThreadSetup {
   readonly counters: SharedArrayBuffer
   readonly accessLog: SharedArrayBuffer | null
   readonly proxy: Partial<ProxyOptions>
+  /** Clients wait until a message of type `begin`. */
+  readonly held: boolean
 }
 
 export type ToThread =
   | { readonly type: 'change'; readonly change: TableChange; readonly sequence: number }
+  /** The functions are there: clients are served from now on. */
+  | { readonly type: 'begin' }
   /** Places may have come free in other Workers. */
   | { readonly type: 'sweep' }
   | { readonly type: 'stop'; readonly graceMs: number }
@@ -68,6 +72,7 @@ export class GatewayThread {
     this.#proxy = new HttpProxy({
       transport,
       policy: this.#policy,
+      held: setup.held,
       options: { attempts: mostAttempts, ...setup.proxy, upstreams: size.upstreams },
       counters: new ProxyCounters(setup.counters),
       ...(setup.accessLog === null ? {} : { log: new AccessLog(setup.accessLog) }),
@@ -89,6 +94,9 @@ export class GatewayThread {
       case 'change':
         this.#change(message.change)
         this.#tell({ type: 'applied', sequence: message.sequence })
+        return
+      case 'begin':
+        this.#proxy.begin()
         return
       case 'sweep':
         this.#policy.sweep()

@@ -174,6 +174,34 @@ describe('torb gateway', () => {
     await expect(startGateway(place.path, args, env)).rejects.toThrow(message)
   })
 
+  it('is told of no unknown function by clients that come while it starts again', async () => {
+    using place = directory()
+    const port = await freePort()
+    const url = `http://127.0.0.1:${port}/function/f`
+    const args = ['--zone', 'z', '--etcd', '', '--gateway', `127.0.0.1:${port}`]
+    await using a = await named('A')
+    {
+      await using gateway = await startGateway(place.path, args)
+      await request(`${gateway.api}/functions/f`, 'PUT', { ips: [a.text], weights: [1] })
+    }
+    const starting = startGateway(place.path, args)
+    const answers = new Set<string>()
+    let isReady = false
+    void starting.then(() => (isReady = true))
+    while (!isReady)
+      answers.add(
+        await request(url, 'GET', undefined, false).then(
+          ({ body }) => String(body),
+          () => 'refused',
+        ),
+      )
+    await using again = await starting
+    answers.delete('refused')
+    expect([...answers, (await request(url)).body]).toEqual(expect.arrayContaining(['A']))
+    expect([...answers].filter((answer) => answer !== 'A')).toEqual([])
+    expect(again.url).not.toBe('')
+  })
+
   it('is a part of torb serve', async () => {
     const port = await freePort()
     await using a = await named('A')

@@ -13,6 +13,8 @@ export interface ProxyParts {
   readonly options?: Partial<ProxyOptions>
   readonly counters?: ProxyCounters
   readonly log?: AccessLog
+  /** Clients are accepted, but wait until `begin`. */
+  readonly held?: boolean
 }
 
 /** An HTTP/1.1 reverse proxy over one transport. It belongs to the thread that owns the transport. */
@@ -23,11 +25,14 @@ export class HttpProxy {
   readonly #context: ProxyContext
   readonly #listeners: StreamListener[] = []
   readonly #clientEvents: StreamEvents
+  /** Accepted while the proxy is held; null: it is not. */
+  #early: Connection[] | null
   #stopped: (() => void) | null = null
   #over = false
   #graceEnds = Infinity
 
-  constructor({ transport, policy, options, counters, log }: ProxyParts) {
+  constructor({ transport, policy, options, counters, log, held = false }: ProxyParts) {
+    this.#early = held ? [] : null
     const upstreamEvents: StreamEvents = {
       accepted: () => undefined,
       connected: (connection, result) => context.upstreams[connection]?.connected(result),
@@ -71,6 +76,13 @@ export class HttpProxy {
     this.#listeners.push(listen(this.#clientEvents))
   }
 
+  /** Serves those who wait since they were accepted, and all who come. */
+  begin(): void {
+    const early = this.#early ?? []
+    this.#early = null
+    for (const connection of early) this.#accepted(connection)
+  }
+
   /** There is room for a request that the policy let wait: it is decided again. Within a call of the proxy's only as the last thing in `ended`. */
   resume(exchange: Exchange): void {
     this.#context.clients[exchange]?.resume()
@@ -91,6 +103,8 @@ export class HttpProxy {
    */
   stop(graceMs: number): Promise<void> {
     const context = this.#context
+    for (const connection of this.#early ?? []) context.transport.reset(connection)
+    this.#early = null
     context.stopping = true
     for (const listener of this.#listeners.splice(0)) listener.close()
     context.tick()
@@ -102,6 +116,10 @@ export class HttpProxy {
   }
 
   #accepted(connection: Connection): void {
+    if (this.#early !== null) {
+      this.#early.push(connection)
+      return
+    }
     const context = this.#context
     context.tick()
     const client = (context.clients[connection] ??= new ClientConnection(connection, context))
