@@ -1,16 +1,16 @@
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
-import { question, type Answer } from './echo.ts'
+import { httpQuestion, question, type Answer } from './echo.ts'
 
 export interface Endpoint {
   readonly address: string
   readonly port: number
 }
 
-/** What clients do: connections (TCP) or sockets (UDP), with questions to echo servers on each. */
+/** What clients do: connections (TCP, HTTP) or sockets (UDP), with questions to echo servers on each. */
 export interface Traffic {
-  readonly protocol: 'tcp' | 'udp'
+  readonly protocol: 'tcp' | 'udp' | 'http'
   /** Source addresses, taken in turn. */
   readonly from: readonly string[]
   readonly to: Endpoint
@@ -152,10 +152,10 @@ export class Client {
   }
 
   #open(traffic: Traffic, source: string): Promise<Conversation> {
-    const text = question(traffic.bytes ?? 0, traffic.bytes ?? 0)
-    return traffic.protocol === 'tcp'
-      ? openTcp(source, traffic.to, text, this.#patienceMs)
-      : openUdp(source, traffic.to, text, this.#patienceMs)
+    const { protocol, to, bytes = 0 } = traffic
+    return protocol === 'udp'
+      ? openUdp(source, to, question(bytes, bytes), this.#patienceMs)
+      : openTcp(source, to, dialects[protocol], bytes, this.#patienceMs)
   }
 }
 
@@ -178,12 +178,41 @@ async function within<T>(ms: number, what: string, value: Promise<T>): Promise<T
   }
 }
 
+/** How a question is asked on a connection, and where an answer lies in what has come. */
+interface Dialect {
+  question(answerBytes: number, questionBytes: number): string
+  /** null: it is not there whole. @throws where it is a refusal */
+  answer(text: string): { readonly text: string; readonly end: number } | null
+}
+
+const dialects: Readonly<Record<'tcp' | 'http', Dialect>> = {
+  tcp: {
+    question,
+    answer(text) {
+      const end = text.indexOf('\n')
+      return end < 0 ? null : { text: text.slice(0, end), end: end + 1 }
+    },
+  },
+  http: {
+    question: httpQuestion,
+    answer(text) {
+      const head = /^HTTP\/1\.1 (\d+)[^]*?\r\n\r\n/.exec(text)
+      if (head === null) return null
+      if (head[1] !== '200') throw new Error(`status ${head[1]}`)
+      const end = head[0].length + Number(/^content-length: (\d+)/im.exec(head[0])?.[1])
+      return text.length < end ? null : { text: text.slice(head[0].length, end), end }
+    },
+  },
+}
+
 async function openTcp(
   source: string,
   to: Endpoint,
-  text: string,
+  dialect: Dialect,
+  bytes: number,
   patienceMs: number,
 ): Promise<Conversation> {
+  const text = dialect.question(bytes, bytes)
   const socket: Socket = connect({ host: to.address, port: to.port, localAddress: source, noDelay: true })
   const close = async (): Promise<void> => {
     if (socket.closed) return
@@ -207,11 +236,14 @@ async function openTcp(
   socket.on('end', () => fail(new Error('the connection was closed before an answer')))
   socket.on('data', (chunk: Buffer) => {
     buffer += chunk.toString('latin1')
-    const end = buffer.indexOf('\n')
-    if (end < 0) return
-    const line = buffer.slice(0, end)
-    buffer = buffer.slice(end + 1)
-    waiting?.resolve(line)
+    try {
+      const answer = dialect.answer(buffer)
+      if (answer === null) return
+      buffer = buffer.slice(answer.end)
+      waiting?.resolve(answer.text)
+    } catch (error) {
+      fail(error as Error)
+    }
   })
   try {
     await within(patienceMs, 'connect', once(socket, 'connect'))

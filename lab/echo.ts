@@ -11,16 +11,20 @@ export interface Answer {
   readonly clientPort: number
   /** Connections open at the server, this one included; 0 over UDP. */
   readonly open: number
-  /** The client that a PROXY protocol header announced; null without one. */
+  /** The client that a PROXY protocol header or X-Forwarded-For announced; null without one. */
   readonly announced: string | null
 }
 
 /**
- * One question: a line `BYTES PADDING\n` (TCP) or a datagram of the same form. The answer is JSON, filled up with
+ * One question: a line `BYTES PADDING\n` (TCP), a request for `/BYTES` (HTTP) or a datagram of the same form. The answer is JSON, filled up with
  * blanks to BYTES, so that traffic in both directions has a known size.
  */
 export const question = (answerBytes: number, questionBytes: number): string =>
   `${answerBytes} `.padEnd(Math.max(questionBytes - 1, 0), 'x') + '\n'
+
+/** The same by HTTP, on a connection that stays: both sizes are without the few fields that each head needs. */
+export const httpQuestion = (answerBytes: number, questionBytes: number): string =>
+  `GET /${answerBytes} HTTP/1.1\r\nHost: echo\r\nX-Padding: ${'x'.repeat(questionBytes)}\r\n\r\n`
 
 const answerTo = (line: string, answer: Answer): string =>
   `${JSON.stringify(answer).padEnd(Math.max(Number.parseInt(line, 10) - 1, 0) || 0)}\n`
@@ -77,6 +81,8 @@ export class EchoServers {
 }
 
 function converse(name: string, socket: Socket, open: Set<Socket>): void {
+  /** What is asked for in the head of a request, until its empty line. */
+  let target: string | null = null
   let announced: string | null = null
   let buffer: Buffer | null = Buffer.alloc(0)
   let text = ''
@@ -94,11 +100,18 @@ function converse(name: string, socket: Socket, open: Set<Socket>): void {
       buffer = null
     } else text += chunk.toString('latin1')
     for (let end = text.indexOf('\n'); end >= 0; end = text.indexOf('\n')) {
-      const { remoteAddress: client = '', remotePort: clientPort = 0 } = socket
-      socket.write(
-        answerTo(text.slice(0, end), { backend: name, client, clientPort, open: open.size, announced }),
-      )
+      const line = text.slice(0, end)
       text = text.slice(end + 1)
+      const { remoteAddress: client = '', remotePort: clientPort = 0 } = socket
+      const answer = (asked: string): string =>
+        answerTo(asked, { backend: name, client, clientPort, open: open.size, announced })
+      if (line.startsWith('GET /')) target = line.slice('GET /'.length)
+      else if (target === null) socket.write(answer(line))
+      else if (line === '\r') {
+        const body = answer(target)
+        socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${body.length}\r\n\r\n${body}`)
+        target = announced = null
+      } else announced = /^x-forwarded-for: (.*)\r$/i.exec(line)?.[1] ?? announced
     }
   })
 }

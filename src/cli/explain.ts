@@ -12,7 +12,7 @@ interface Explanation {
 
 export const explain = defineCommand({
   page: {
-    synopsis: ['torb explain --from ADDRESS[:PORT] [--protocol tcp|udp|sctp] VIP:PORT'],
+    synopsis: ['torb explain --from ADDRESS[:PORT] [--protocol tcp|udp|sctp|http] VIP:PORT'],
     description: [
       'Says where a connection from a client to a virtual address would go now, and why, step by step: the service that takes it, the backends that are out, affinity, and the choice of the scheduler. No packet is sent and nothing is changed.',
     ],

@@ -19,8 +19,12 @@ export const schedulerNames = [
 ] as const
 export type SchedulerName = (typeof schedulerNames)[number]
 
-export const protocolNames = ['tcp', 'udp', 'sctp'] as const
+export const protocolNames = ['tcp', 'udp', 'sctp', 'http'] as const
 export type Protocol = (typeof protocolNames)[number]
+
+/** What a service's clients connect by: two services of one address and port meet there. */
+export const carrierOf = (protocol: Protocol): Exclude<Protocol, 'http'> =>
+  protocol === 'http' ? 'tcp' : protocol
 
 /** Forwarding as in ipvsadm; `ipip` is GORB's other word for `tunnel`. */
 export const forwardingNames = ['nat', 'dr', 'tunnel'] as const

@@ -34,6 +34,14 @@ const features: readonly Feature[] = [
         ? null
         : `this kernel has ${[...schedulers].join(', ')}; load the other ("modprobe ${schedulerModules}${scheduler}") and restart Torb`,
   },
+  {
+    asks: (spec) =>
+      spec.protocol === 'http' && (spec.flags & flagBit.onePacket) !== 0
+        ? 'schedule each datagram of an http service anew (flag one-packet)'
+        : null,
+    can: () => false,
+    cure: () => 'leave the flag out: each request is scheduled anew',
+  },
   ...Object.entries({
     [flagBit.fallback]: 'use the flag sh-fallback, mh-fallback or flag-1',
     [flagBit.port]: 'use the flag sh-port, mh-port or flag-2',
@@ -50,8 +58,9 @@ const features: readonly Feature[] = [
   },
   {
     asks: (spec) => (spec.proxyProtocol ? 'send the PROXY protocol (proxy_protocol)' : null),
-    // It announces a connection; UDP has none.
+    // It announces a connection; UDP has none, and those to backends of http are shared by clients.
     can: (can, spec) => can.proxyProtocol && spec.protocol === 'tcp',
+    cure: (_, spec) => (spec.protocol === 'http' ? 'http tells backends by X-Forwarded-For' : null),
   },
   {
     asks: (spec) => (spec.attach === null ? null : 'attach to switches, routers or groups (attach)'),

@@ -1,5 +1,5 @@
 import { endpointText } from '../model/address.ts'
-import { protocolNames, type Protocol } from '../model/names.ts'
+import { carrierOf, protocolNames, type Protocol } from '../model/names.ts'
 
 /** Where a service is reached: what no two services of one plane may share. */
 export interface VirtualEndpoint {
@@ -11,9 +11,9 @@ export interface VirtualEndpoint {
   readonly fwmark: number
 }
 
-/** One text for one socket address or mark: `tcp 10.0.0.1:80`, `udp [2001:db8::1]:any`, `fwmark 7`. The ledger's note. */
+/** One text for one socket address or mark: `tcp 10.0.0.1:80` (http too), `udp [2001:db8::1]:any`, `fwmark 7`. The ledger's note. */
 export function endpointKey({ protocol, address, port, fwmark }: VirtualEndpoint): string {
-  return fwmark === 0 ? `${protocol} ${endpointText(address, port)}` : `fwmark ${fwmark}`
+  return fwmark === 0 ? `${carrierOf(protocol)} ${endpointText(address, port)}` : `fwmark ${fwmark}`
 }
 
 /** The endpoint of a text made by `endpointKey`, or null where it is none. A mark's protocol is tcp, as in the model. */

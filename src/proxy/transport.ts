@@ -1,3 +1,5 @@
+import type { StreamTransport } from './stream.ts'
+
 /**
  * The exchangeable edge of the user-space data path: sockets in, callbacks out. No policy in here.
  *
@@ -10,6 +12,8 @@ export interface Transport {
   bindUdp(address: string, port: number, receiver: UdpReceiver): Promise<UdpPort>
   /** A socket that talks to one backend only; it can send at once. */
   connectUdp(address: string, port: number, handler: UdpHandler): UdpPeer
+  /** Byte streams for a protocol that is spoken here, such as HTTP; whoever opens them ends them. */
+  openStreams(slots: number, slotBytes: number): Promise<StreamTransport>
   /** Gives back what it has of the system. */
   end(): void
 }

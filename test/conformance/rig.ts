@@ -271,7 +271,7 @@ export class Rig {
 
   traffic(spec: VirtualService, traffic: Partial<Traffic> = {}): Traffic {
     const to: Endpoint = { address: spec.address, port: Number(spec.port) }
-    const protocol = spec.protocol === 'udp' ? 'udp' : 'tcp'
+    const protocol = spec.protocol === 'sctp' ? 'tcp' : spec.protocol
     return { protocol, from: this.clients(spec.family), to, count: this.sample, ...traffic }
   }
 

@@ -7,6 +7,7 @@ import { changes } from './cases/changes.ts'
 import { claims } from './cases/claims.ts'
 import { counters } from './cases/counters.ts'
 import { hashing } from './cases/hashing.ts'
+import { http } from './cases/http.ts'
 import { limits } from './cases/limits.ts'
 import { ownership } from './cases/ownership.ts'
 import { paths } from './cases/paths.ts'
@@ -22,6 +23,7 @@ const topics: Readonly<Record<string, Cases>> = {
   paths,
   counters,
   ownership,
+  http,
   claims,
 }
 

@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import * as fc from 'fast-check'
 import { endpointText } from '../../src/model/address.ts'
-import { flagBit, protocolNames, type SchedulerName } from '../../src/model/names.ts'
+import { carrierOf, flagBit, protocolNames, type SchedulerName } from '../../src/model/names.ts'
 import { endpointKey } from '../../src/planes/endpoint.ts'
 import { IpvsPlane } from '../../src/planes/ipvs/plane.ts'
 import type { Destination, VirtualService } from '../../src/planes/plane.ts'
@@ -79,7 +79,7 @@ const destinationOf = (frame: Omit<VirtualService, 'destinations'>) =>
 const service = fc
   .record({
     family: fc.constantFrom(4 as const, 6 as const),
-    protocol: fc.constantFrom(...protocolNames),
+    protocol: fc.constantFrom(...protocolNames.map(carrierOf)),
     place: fc.oneof(
       { weight: 6, arbitrary: portNumber },
       { weight: 1, arbitrary: fc.constant('any' as const) },
@@ -130,7 +130,7 @@ function rules(spec: VirtualService): string[] {
   const where =
     fwmark > 0
       ? `-f ${fwmark}${family === 6 ? ' -6' : ''}`
-      : `${{ tcp: '-t', udp: '-u', sctp: '--sctp-service' }[protocol]} ${endpointText(address, port)}`
+      : `${{ tcp: '-t', udp: '-u', sctp: '--sctp-service' }[carrierOf(protocol)]} ${endpointText(address, port)}`
   const whole = family === 4 ? 32 : 128
   const mask =
     persistence === null || persistence.prefix === whole ? '' : ` -M ${maskText(family, persistence.prefix)}`

@@ -1,7 +1,14 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { addressText } from '../../model/address.ts'
-import { flagBit, forwardingNames, protocolNames, schedulerNames, tunnelTypes } from '../../model/names.ts'
+import {
+  carrierOf,
+  flagBit,
+  forwardingNames,
+  protocolNames,
+  schedulerNames,
+  tunnelTypes,
+} from '../../model/names.ts'
 import { endpointKey } from '../endpoint.ts'
 import type { Destination, VirtualService } from '../plane.ts'
 import {
@@ -49,7 +56,7 @@ const serviceOf = (family: 4 | 6): fc.Arbitrary<VirtualService> =>
       family: fc.constant(family),
       endpoint: fc.oneof(
         fc.record({
-          protocol: fc.constantFrom(...protocolNames),
+          protocol: fc.constantFrom(...protocolNames.map(carrierOf)),
           address: addressOf(family),
           port: fc.oneof(fc.integer({ min: 1, max: 65535 }), fc.constant('any' as const)),
           fwmark: fc.constant(0),

@@ -1,11 +1,5 @@
 import { addressBytes, addressText, endpointText, type Family } from '../../model/address.ts'
-import {
-  flagBit,
-  tunnelTypes,
-  type Forwarding,
-  type Protocol,
-  type SchedulerName,
-} from '../../model/names.ts'
+import { carrierOf, flagBit, tunnelTypes, type Forwarding, type SchedulerName } from '../../model/names.ts'
 import type {
   AddressFamily,
   IpvsDestination,
@@ -23,7 +17,8 @@ const persistentFlag = 0x01
 const apiFlags = flagBit.onePacket | flagBit.fallback | flagBit.port | flagBit.third
 
 /** IPPROTO_*. */
-const protocolNumber = { tcp: 6, udp: 17, sctp: 132 } as const satisfies Record<Protocol, number>
+const protocolNumber = { tcp: 6, udp: 17, sctp: 132 } as const
+type Carrier = keyof typeof protocolNumber
 
 /** IP_VS_CONN_F_FWD_MASK. */
 const forwardingNumber = { nat: 0, tunnel: 2, dr: 3 } as const satisfies Record<Forwarding, number>
@@ -34,8 +29,8 @@ const familyNumber = (family: Family): AddressFamily => (family === 4 ? 2 : 10)
 const familyOfNumber = (number: AddressFamily): Family => (number === 2 ? 4 : 6)
 const widest = (family: Family): number => (family === 4 ? 32 : 128)
 
-const protocolOf = (number: number): Protocol | undefined =>
-  (Object.keys(protocolNumber) as Protocol[]).find((name) => protocolNumber[name] === number)
+const protocolOf = (number: number): Carrier | undefined =>
+  (Object.keys(protocolNumber) as Carrier[]).find((name) => protocolNumber[name] === number)
 
 /** What names this endpoint in the kernel. @param family that of a mark; an address has its own */
 export function serviceKey(endpoint: VirtualEndpoint, family: Family): IpvsServiceKey {
@@ -44,7 +39,7 @@ export function serviceKey(endpoint: VirtualEndpoint, family: Family): IpvsServi
   return {
     family: address.includes(':') ? 10 : 2,
     fwmark: 0,
-    protocol: protocolNumber[protocol],
+    protocol: protocolNumber[carrierOf(protocol)],
     address: addressBytes(address),
     port: port === 'any' ? 0 : port,
   }

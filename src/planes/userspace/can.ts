@@ -7,7 +7,7 @@ export const userspaceCan: Capabilities = {
   flags: flagBit.hashed | flagBit.onePacket | flagBit.fallback | flagBit.port | flagBit.third,
   forwarding: new Set(['nat']),
   tunnels: new Set(),
-  protocols: new Set(['tcp', 'udp']),
+  protocols: new Set(['tcp', 'udp', 'http']),
   families: new Set([4, 6]),
   anyPort: false,
   anyPortWithoutPersistence: false,

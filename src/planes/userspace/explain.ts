@@ -1,4 +1,5 @@
 import { endpointText, networkOf } from '../../model/address.ts'
+import { carrierOf } from '../../model/names.ts'
 import type { Ends } from '../../proxy/transport.ts'
 import type { Destination, Explanation, Flow } from '../plane.ts'
 import type { Member } from './roster.ts'
@@ -15,6 +16,9 @@ export function explain(services: Iterable<Service>, flow: Flow): Explanation {
   }
   const { spec } = service
   steps.push(`Service ${spec.id} listens on ${spec.protocol} ${endpointText(spec.address, spec.port)}.`)
+  if (spec.protocol === 'http') {
+    steps.push('Each request is scheduled for itself, on whatever connection it comes.')
+  }
   const member = byAffinity(service, flow, steps) ?? byScheduler(service, flow, steps)
   return { service: spec.id, backend: member?.destination.id ?? null, steps }
 }
@@ -25,7 +29,7 @@ function serviceOf(services: Iterable<Service>, flow: Flow): Service | null {
   let found: Service | null = null
   for (const service of services) {
     const { protocol, port, address } = service.spec
-    if (protocol !== flow.protocol || port !== flow.destinationPort) continue
+    if (carrierOf(protocol) !== carrierOf(flow.protocol) || port !== flow.destinationPort) continue
     if (address === flow.destination) return service
     if (address === wildcard) found = service
   }
@@ -86,7 +90,11 @@ function byScheduler(service: Service, flow: Flow, steps: string[]): Member | nu
   const { active, inactive } = member.tally
   steps.push(
     `Scheduler ${spec.scheduler} chooses ${describe(member.destination)} of ${usable.length}: ` +
-      `weight ${member.destination.weight}, ${active} active and ${inactive} inactive connections.`,
+      `weight ${member.destination.weight}, ${
+        spec.protocol === 'http'
+          ? `${active} requests under way`
+          : `${active} active and ${inactive} inactive connections`
+      }.`,
   )
   return member
 }

@@ -11,6 +11,8 @@ import type { Context, PlaneLog, Timeouts } from './context.ts'
 import { Estimator } from './estimator.ts'
 import { Places } from './places.ts'
 import { explain } from './explain.ts'
+import { HttpFront } from './httpFront.ts'
+import { HttpService } from './httpService.ts'
 import { descriptorsRefused, listenRefused, refused, unsupported } from './refusals.ts'
 import type { Service } from './service.ts'
 import { Session, TcpService } from './tcpService.ts'
@@ -34,7 +36,7 @@ export interface UserspaceOptions {
 
 /** Most that the plane holds at a time. */
 interface Bounds {
-  /** File descriptors: one for a listener and for a UDP flow, two for a TCP connection. */
+  /** File descriptors: one for a listener and for a UDP flow, two for a TCP connection; http services get half of what is left. */
   readonly descriptors: number
   readonly flows: number
   /** Clients' networks remembered for affinity. */
@@ -46,7 +48,7 @@ const tickMs = 250
 const quietMs = 10_000
 const closePollMs = 20
 
-/** Balances TCP and UDP by proxying in this process. Needs no privilege; traffic ends with the process. */
+/** Balances TCP, UDP and HTTP by proxying in this process. Needs no privilege; traffic ends with the process. */
 export class UserspacePlane implements Plane {
   readonly can = userspaceCan
   readonly #services = new Map<ServiceId, Service>()
@@ -54,6 +56,8 @@ export class UserspacePlane implements Plane {
   readonly #closeWithinMs: number
   readonly #openTransport: () => Transport | Promise<Transport>
   #transport: Promise<Transport> | null = null
+  /** From the first http service on. */
+  #http: Promise<HttpFront> | null = null
   #turn: Promise<unknown> = Promise.resolve()
   #closed = false
 
@@ -131,9 +135,12 @@ export class UserspacePlane implements Plane {
     this.#closed = true
     await this.withdraw([...this.#services.keys()])
     const { descriptors, wheel, estimator } = this.#context
+    const http = await this.#http?.catch(() => null)
+    http?.stop(this.#closeWithinMs)
     for (let waited = 0; descriptors.used > 0 && waited < this.#closeWithinMs; waited += closePollMs)
       await sleep(closePollMs)
     for (const entry of wheel.entries()) if (entry instanceof Session) entry.end()
+    http?.end()
     wheel.stop()
     estimator.stop()
     const transport = await this.#transport
@@ -179,10 +186,7 @@ export class UserspacePlane implements Plane {
     }
     const { descriptors } = this.#context
     if (!descriptors.take(1)) return { ok: false, error: descriptorsRefused(after, descriptors.limit) }
-    const service =
-      after.protocol === 'tcp'
-        ? new TcpService(after, this.#context, transport)
-        : new UdpService(after, this.#context, transport)
+    const service = this.#make(after, transport)
     try {
       await service.open()
     } catch (error) {
@@ -193,6 +197,21 @@ export class UserspacePlane implements Plane {
     this.#remove(key)
     this.#services.set(key, service)
     return { ok: true }
+  }
+
+  #make(spec: VirtualService, transport: Transport): Service {
+    if (spec.protocol === 'http')
+      return new HttpService(spec, this.#context, transport, () => this.#openHttp(transport))
+    if (spec.protocol === 'udp') return new UdpService(spec, this.#context, transport)
+    return new TcpService(spec, this.#context, transport)
+  }
+
+  #openHttp(transport: Transport): Promise<HttpFront> {
+    this.#http ??= HttpFront.open(transport, this.#context).catch((error: unknown) => {
+      this.#http = null
+      throw error
+    })
+    return this.#http
   }
 
   #remove(key: ServiceId): void {

@@ -1,4 +1,5 @@
 import { endpointText, familyOf } from '../../model/address.ts'
+import { flagBit } from '../../model/names.ts'
 import { Refusal } from '../../model/refusal.ts'
 import type { VirtualService } from '../plane.ts'
 import { userspaceCan as can } from './can.ts'
@@ -14,13 +15,15 @@ export function unsupported(service: VirtualService): Refusal | null {
     return no('firewall marks', 'give an address and a port, or choose the plane ipvs')
   if (service.port === 'any') return no('services of any port', 'give one port, or choose the plane ipvs')
   if (!can.protocols.has(service.protocol))
-    return no(service.protocol, 'use tcp or udp, or choose the plane ipvs')
+    return no(service.protocol, 'use tcp, udp or http, or choose the plane ipvs')
   if (!can.schedulers.has(service.scheduler))
     return no(`the scheduler ${service.scheduler}`, 'choose another')
   if (service.attach !== null) return no('attachments', 'leave them out, or choose the plane ovn')
   if (service.proxyProtocol && service.protocol !== 'tcp') {
     return no(`PROXY protocol over ${service.protocol}`, 'leave proxy_protocol out, or use tcp')
   }
+  if (service.protocol === 'http' && (service.flags & flagBit.onePacket) !== 0)
+    return no('the flag one-packet over http', 'leave it out: each request is scheduled anew')
   for (const destination of service.destinations) {
     if (!can.forwarding.has(destination.forwarding)) {
       return no(

@@ -199,7 +199,7 @@ export class ClientConnection {
     if (outcome === MORE) return this.#moreRoom()
     if (outcome !== DONE) return this.#refuse(refusals[requestHead.refusal] ?? badGateway)
     this.#isLast = !requestHead.keepAlive
-    this.closing = this.#isLast || stopping
+    if (this.#isLast || stopping) this.closing = true
     this.#state = EXCHANGING
     this.#exchange.begin(requestHead)
   }

@@ -51,6 +51,8 @@ export class UpstreamConnection {
   #state = CLOSED
   #upstream: UpstreamNumber = -1
   #retirement = 0
+  /** When it was begun to connect. */
+  #since = 0
   #exchange: ProxyExchange | null = null
   /** It has served a request before this one. */
   #used = false
@@ -103,6 +105,7 @@ export class UpstreamConnection {
     this.#upstream = upstream
     this.#retirement = this.#context.retirements[upstream] as number
     this.#exchange = exchange
+    this.#since = this.#context.now
     this.#used = this.#receiving = this.#sending = this.#relays = this.#ended = false
     this.#context.counters.add(connects, 1)
   }
@@ -114,7 +117,9 @@ export class UpstreamConnection {
       this.drop()
       return exchange.connectFailed(result)
     }
-    this.#context.tick()
+    const context = this.#context
+    context.tick()
+    context.policy.connected?.(exchange.client.number, this.#upstream, context.now - this.#since)
     exchange.scanAgain()
     this.begin(exchange)
   }

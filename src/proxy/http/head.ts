@@ -150,6 +150,18 @@ export function fieldOf(head: Head, kind: number): number {
   return field < head.fieldCount ? field : -1
 }
 
+/** Where the host that is asked for begins: of an absolute target before that of Host (RFC 9112 §3.2.2). */
+export function hostStart(head: Head): number {
+  if (head.authorityEnd > head.authorityStart) return head.authorityStart
+  return head.host < 0 ? 0 : (head.spans[4 * head.host + 2] as number)
+}
+
+/** Where it ends; where it begins: there is none. */
+export function hostEnd(head: Head): number {
+  if (head.authorityEnd > head.authorityStart) return head.authorityEnd
+  return head.host < 0 ? 0 : (head.spans[4 * head.host + 3] as number)
+}
+
 /** Notes why, and ends the scan. */
 export function refuse(head: Head, refusal: number): typeof REFUSED {
   head.refusal = refusal

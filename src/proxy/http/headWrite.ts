@@ -1,4 +1,4 @@
-import { ASTERISK_FORM, BY_CHUNKS, type Head, TUNNEL } from './head.ts'
+import { ASTERISK_FORM, BY_CHUNKS, type Head, hostEnd, hostStart, TUNNEL } from './head.ts'
 import { SLASH, bytesOf } from './headCharacters.ts'
 import {
   CONNECTION,
@@ -48,7 +48,7 @@ export function droppedKinds(names: FieldNames, further: readonly string[] = [])
  * @param bytes where the head was scanned; the region that is written must not overlap it
  * @param from where the target goes on behind what is left out; in asterisk form it is "*" whatever this is
  * @param prefix what stands before that; a target that does not begin with "/" then gets one
- * @param host the value of Host
+ * @param host the value of Host; null: the client's own, and an empty one where it has none (RFC 9112 §3.2)
  * @returns the end of what was written, or -1 where it does not fit before `limit`
  */
 export function writeRequestHead(
@@ -56,7 +56,7 @@ export function writeRequestHead(
   bytes: Uint8Array,
   from: number,
   prefix: Uint8Array,
-  host: Uint8Array,
+  host: Uint8Array | null,
   dropped: Uint8Array,
   into: Uint8Array,
   at: number,
@@ -73,7 +73,10 @@ export function writeRequestHead(
     end = put(bytes, from, head.targetEnd, into, end, limit)
   }
   end = putAll(hostLine, into, end, limit)
-  end = putAll(host, into, end, limit)
+  end =
+    host === null
+      ? put(bytes, hostStart(head), hostEnd(head), into, end, limit)
+      : putAll(host, into, end, limit)
   end = putAll(lineEnd, into, end, limit)
   // A client of HTTP/1.0 expects nothing (RFC 9110 §10.1.1).
   end = putFields(head, bytes, dropped, head.minor > 0 ? OTHER : EXPECT, into, end, limit)

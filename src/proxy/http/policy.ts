@@ -40,6 +40,8 @@ export interface ProxyPolicy {
   ): number
   /** The same for the head of the response; also for the proxy's own 502, 503 and 504 once an upstream was chosen. */
   responseFields(exchange: Exchange, upstream: UpstreamNumber, into: Uint8Array, at: number): number
+  /** A new connection to the upstream stands, for which it took so many milliseconds. */
+  connected?(exchange: Exchange, upstream: UpstreamNumber, milliseconds: number): void
   /** The head of the final response is there, so many milliseconds after the decision. */
   responded(exchange: Exchange, upstream: UpstreamNumber, status: number, milliseconds: number): void
   /** The request is over, one way or the other; its number is free. */
@@ -61,8 +63,8 @@ export type UpstreamNumber = number
 export interface Upstream {
   readonly address: string
   readonly port: number
-  /** The value of Host that is sent to it. */
-  readonly host: Uint8Array
+  /** The value of Host that is sent to it; null: the client's own. */
+  readonly host: Uint8Array | null
 }
 
 /** A complete head, valid during the call only. Positions are in `bytes`, an end is the position after the last byte. */
@@ -73,6 +75,11 @@ export interface ProxyRequest {
   /** In origin form (of an absolute one: from its path on, so it may be empty or begin with "?"), or the asterisk of OPTIONS. */
   readonly targetAt: number
   readonly targetEnd: number
+  /** Behind the empty line. */
+  readonly headEnd: number
+  /** What the client asks for by Host or, before that, an absolute target (RFC 9112 §3.2.2); both alike: neither. */
+  readonly hostAt: number
+  readonly hostEnd: number
   /** The client's address as text. */
   readonly client: Uint8Array
   readonly clientLength: number

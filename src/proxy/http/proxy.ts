@@ -17,13 +17,19 @@ export interface ProxyParts {
   readonly held?: boolean
 }
 
+export interface ClientWatch {
+  accepted(exchange: Exchange): void
+  /** @param error a negated errno */
+  refused(error: number): void
+}
+
 /** An HTTP/1.1 reverse proxy over one transport. It belongs to the thread that owns the transport. */
 export class HttpProxy {
   readonly counters: ProxyCounters
   /** Exchange numbers are below this. */
   readonly exchanges: number
   readonly #context: ProxyContext
-  readonly #listeners: StreamListener[] = []
+  readonly #listeners = new Set<StreamListener>()
   readonly #clientEvents: StreamEvents
   /** Accepted while the proxy is held; null: it is not. */
   #early: Connection[] | null
@@ -64,16 +70,29 @@ export class HttpProxy {
     transport.wakeAfter(context.options.sweepMs, () => this.#sweep())
   }
 
-  /** @throws the system's error */
-  async listen(address: string, port: number): Promise<StreamListener> {
-    const listener = await this.#context.transport.listen(address, port, this.#clientEvents)
-    this.#listeners.push(listener)
-    return listener
+  /**
+   * @param watch hears of each client of this listener, whose requests will be that exchange, and of those that could not be taken
+   * @throws the system's error
+   */
+  async listen(address: string, port: number, watch?: ClientWatch): Promise<StreamListener> {
+    const events = watch === undefined ? this.#clientEvents : this.#watched(watch)
+    const listener = await this.#context.transport.listen(address, port, events)
+    this.#listeners.add(listener)
+    const close = (): void => {
+      if (this.#listeners.delete(listener)) listener.close()
+    }
+    return { port: listener.port, close }
   }
 
   /** Takes clients of a listener that `listen` makes, such as of a socket that threads share. */
   serve(listen: (events: StreamEvents) => StreamListener): void {
-    this.#listeners.push(listen(this.#clientEvents))
+    this.#listeners.add(listen(this.#clientEvents))
+  }
+
+  /** The client of an exchange gets no further request served: it ends now, or after the one under way. */
+  dismiss(exchange: Exchange): void {
+    const client = this.#context.clients[exchange]
+    if (client?.open === true) client.stop()
   }
 
   /** Serves those who wait since they were accepted, and all who come. */
@@ -106,13 +125,25 @@ export class HttpProxy {
     for (const connection of this.#early ?? []) context.transport.reset(connection)
     this.#early = null
     context.stopping = true
-    for (const listener of this.#listeners.splice(0)) listener.close()
+    for (const listener of this.#listeners) listener.close()
+    this.#listeners.clear()
     context.tick()
     const stopped = new Promise<void>((resolve) => (this.#stopped = resolve))
     this.#graceEnds = context.now + graceMs
     for (const client of context.clients) if (client?.open === true) client.stop()
     this.#clientClosed()
     return stopped
+  }
+
+  #watched(watch: ClientWatch): StreamEvents {
+    return {
+      ...this.#clientEvents,
+      accepted: (connection) => {
+        watch.accepted(connection)
+        this.#accepted(connection)
+      },
+      refused: (result) => watch.refused(result),
+    }
   }
 
   #accepted(connection: Connection): void {

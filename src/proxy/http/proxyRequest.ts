@@ -1,4 +1,4 @@
-import { fieldOf, type Head } from './head.ts'
+import { fieldOf, type Head, hostEnd, hostStart } from './head.ts'
 import type { ProxyRequest } from './policy.ts'
 
 /** A scanned head as the policy sees it. One object, used again. */
@@ -31,6 +31,15 @@ export class RequestView implements ProxyRequest {
   }
   get targetEnd(): number {
     return this.#head.targetEnd
+  }
+  get headEnd(): number {
+    return this.#head.end
+  }
+  get hostAt(): number {
+    return hostStart(this.#head)
+  }
+  get hostEnd(): number {
+    return hostEnd(this.#head)
   }
 
   find(watched: number): boolean {

@@ -1,4 +1,5 @@
 import type { Transport } from '../transport.ts'
+import { PortableStreams } from './stream.ts'
 import { listenTcp } from './tcp.ts'
 import { bindUdp, connectUdp } from './udp.ts'
 
@@ -8,5 +9,6 @@ export const portable: Transport = {
   listenTcp,
   bindUdp,
   connectUdp,
+  openStreams: (slots, slotBytes) => Promise.resolve(new PortableStreams({ slots, slotBytes })),
   end: () => undefined,
 }

@@ -18,6 +18,7 @@ export async function openRingTransport(): Promise<Transport> {
     listenTcp: (address, port, acceptor) => tcp.listen(address, port, acceptor),
     bindUdp,
     connectUdp,
+    openStreams: (slots, slotBytes) => openRingLoop({ slots, slotBytes }),
     end: () => stream.end(),
   }
 }

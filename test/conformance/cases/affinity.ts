@@ -12,7 +12,7 @@ function onlyBackend(answers: readonly Told[], of: string): string {
   return backends[0] ?? ''
 }
 
-const sticks = (family: Family, protocol: 'tcp' | 'udp'): Cases => ({
+const sticks = (family: Family, protocol: 'tcp' | 'udp' | 'http'): Cases => ({
   [`a client stays on its backend (${protocol}, IPv${family})`]: async (rig) => {
     const persistence = { timeout: 300, prefix: bits(family) }
     const spec = await rig.serve({ family, protocol, persistence, weights: [1, 1, 1] })
@@ -45,6 +45,7 @@ export const affinity: Cases = {
   ...sticks(4, 'udp'),
   ...sticks(6, 'tcp'),
   ...sticks(6, 'udp'),
+  ...sticks(4, 'http'),
   ...byNetwork(4),
   ...byNetwork(6),
   'clients with affinity are spread over the backends': async (rig) => {

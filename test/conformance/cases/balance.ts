@@ -4,7 +4,7 @@ import { shares, type Cases } from '../rig.ts'
 
 /** Schedulers that count: shares are exact over whole periods, whatever the order of the list and the first pick. */
 
-const turns = (family: 4 | 6, protocol: 'tcp' | 'udp'): Cases => ({
+const turns = (family: 4 | 6, protocol: 'tcp' | 'udp' | 'http'): Cases => ({
   [`rr gives each of three backends a third (${protocol}, IPv${family})`]: async (rig) => {
     const spec = await rig.serve({ scheduler: 'rr', weights: [1, 1, 1], family, protocol })
     const [a, b, c] = spec.destinations
@@ -27,6 +27,8 @@ export const balance: Cases = {
   ...turns(4, 'udp'),
   ...turns(6, 'tcp'),
   ...turns(6, 'udp'),
+  ...turns(4, 'http'),
+  ...turns(6, 'http'),
   'wrr gives shares by weights 3:1': async (rig) => {
     const spec = await rig.serve({ scheduler: 'wrr', weights: [3, 1] })
     const answers = await rig.ask(spec, { count: 24, concurrency: 4 })

@@ -1,7 +1,7 @@
 import { expect } from 'vitest'
 import { shares, type Cases } from '../rig.ts'
 
-const counted = (protocol: 'tcp' | 'udp'): Cases => ({
+const counted = (protocol: 'tcp' | 'udp' | 'http'): Cases => ({
   [`connections are counted for the service and for each backend (${protocol})`]: async (rig) => {
     const spec = await rig.serve({ protocol })
     const expected = shares(await rig.ask(spec, { count: rig.sample }))
@@ -32,6 +32,7 @@ const counted = (protocol: 'tcp' | 'udp'): Cases => ({
 export const counters: Cases = {
   ...counted('tcp'),
   ...counted('udp'),
+  ...counted('http'),
   'in is what clients send': async (rig) => {
     const spec = await rig.serve()
     // A question of 2 bytes, an answer of some hundred.

@@ -1,0 +1,67 @@
+import type { UpstreamNumber } from '../../proxy/http/policy.ts'
+import type { StreamListener } from '../../proxy/stream.ts'
+import type { Transport } from '../../proxy/transport.ts'
+import type { VirtualService } from '../plane.ts'
+import type { Context } from './context.ts'
+import type { HttpFront } from './httpFront.ts'
+import type { Member } from './roster.ts'
+import { Service } from './service.ts'
+
+/** A service of HTTP/1.1: each request is scheduled for itself, on whatever connection of its client it comes. */
+export class HttpService extends Service {
+  readonly #openFront: () => Promise<HttpFront>
+  readonly #numbers = new Map<Member, UpstreamNumber>()
+  #front: HttpFront | null = null
+  #listener: StreamListener | null = null
+
+  constructor(
+    spec: VirtualService,
+    context: Context,
+    transport: Transport,
+    openFront: () => Promise<HttpFront>,
+  ) {
+    super(spec, context, transport)
+    this.#openFront = openFront
+  }
+
+  async open(): Promise<void> {
+    this.#front = await this.#openFront()
+    this.#listener = await this.#front.listen(this)
+  }
+
+  /** Requests under way go on, and so do tunnels; their connections end with them. */
+  close(): void {
+    this.#listener?.close()
+    this.#listener = null
+    this.#front?.dismiss(this)
+    this.#letGo([...this.#numbers.keys()])
+    this.forget()
+  }
+
+  /** Requests to removed backends go on. */
+  protected removed(members: readonly Member[]): void {
+    this.#letGo(members)
+  }
+
+  /** A request begins that goes to the member. @returns what stands for it; -1: there are no numbers left */
+  begin(member: Member): UpstreamNumber {
+    if (this.#front === null) return -1
+    const { upstreams } = this.#front
+    const number = this.#numbers.get(member) ?? upstreams.add(member.destination)
+    if (number < 0) return -1
+    this.#numbers.set(member, number)
+    upstreams.begun(number)
+    // The last request of a client whose service has been closed while it asked.
+    if (this.#listener === null) this.#letGo([member])
+    return number
+  }
+
+  #letGo(members: Iterable<Member>): void {
+    for (const member of members) {
+      const number = this.#numbers.get(member)
+      if (number === undefined) continue
+      this.#numbers.delete(member)
+      this.#front?.upstreams.remove(number)
+    }
+  }
+}
