@@ -1,4 +1,4 @@
-import { closeSync, openSync, write, writeSync } from 'node:fs'
+import { closeSync, openSync, write } from 'node:fs'
 import { AccessLog } from '../proxy/http/proxyLog.ts'
 import { LogLines } from '../proxy/http/proxyLogLines.ts'
 
@@ -6,33 +6,33 @@ import { LogLines } from '../proxy/http/proxyLogLines.ts'
 const records = 16_384
 const everyMs = 200
 
+/** Complaints come no more often than this. */
+const complaintEveryMs = 10_000
+
+export interface AccessLogFileOptions {
+  readonly path: string
+  readonly workers: number
+  /** The instance behind a number. */
+  readonly nameOf: (upstream: number) => string
+  /** Lines are missing in the file, and why. */
+  readonly complain: (text: string) => void
+}
+
 /** Access logs of Workers, written together to one file from time to time, away from the path of requests. */
 export class AccessLogFile {
-  readonly #path: string
+  readonly #options: AccessLogFileOptions
   readonly #logs: readonly AccessLog[]
-  readonly #nameOf: (upstream: number) => string
-  readonly #lost: (records: number) => void
   readonly #timer: NodeJS.Timeout
   readonly #lines = new LogLines()
   #descriptor: number
-  #isWriting = false
+  #writing: Promise<void> | null = null
+  #quietUntil = 0
 
-  /**
-   * @param nameOf the instance behind a number
-   * @param lost records came faster than they could be written
-   * @throws the system's error where the file cannot be opened
-   */
-  constructor(
-    path: string,
-    workers: number,
-    nameOf: (upstream: number) => string,
-    lost: (records: number) => void,
-  ) {
-    this.#path = path
-    this.#logs = Array.from({ length: workers }, () => new AccessLog(records))
-    this.#nameOf = nameOf
-    this.#lost = lost
-    this.#descriptor = openSync(path, 'a', 0o640)
+  /** @throws the system's error where the file cannot be opened */
+  constructor(options: AccessLogFileOptions) {
+    this.#options = options
+    this.#logs = Array.from({ length: options.workers }, () => new AccessLog(records))
+    this.#descriptor = openSync(options.path, 'a', 0o640)
     this.#timer = setInterval(() => this.flush(), everyMs)
   }
 
@@ -41,37 +41,59 @@ export class AccessLogFile {
     return this.#logs.map(({ memory }) => memory)
   }
 
-  /** Opens the file anew: what rotates logs has moved it away. */
+  /** Opens the file anew: what rotates logs has moved it away. @throws the system's error; the old one stays in use */
   reopen(): void {
-    const descriptor = openSync(this.#path, 'a', 0o640)
-    closeSync(this.#descriptor)
-    this.#descriptor = descriptor
+    const old = this.#descriptor
+    this.#descriptor = openSync(this.#options.path, 'a', 0o640)
+    void (this.#writing ?? Promise.resolve()).then(() => closeSync(old))
   }
 
   /** Writes what there is, unless the disk still has the last of it to take. */
   flush(): void {
-    if (this.#isWriting) return
+    if (this.#writing !== null) return
     const lines = this.#drain()
-    if (lines.length === 0) return
-    this.#isWriting = true
-    write(this.#descriptor, lines, () => (this.#isWriting = false))
+    if (lines.length > 0) this.#writing = this.#write(lines).finally(() => (this.#writing = null))
   }
 
-  close(): void {
+  async close(): Promise<void> {
     clearInterval(this.#timer)
-    writeSync(this.#descriptor, this.#drain())
+    await this.#writing
+    await this.#write(this.#drain())
     closeSync(this.#descriptor)
+  }
+
+  /** What the file does not take is lost: requests are not to wait for a disk. */
+  #write(lines: Uint8Array): Promise<void> {
+    return new Promise((resolve) => {
+      write(this.#descriptor, lines, (error, written) => {
+        if (error !== null) this.#complain(`the access log cannot be written: ${error.message}`)
+        else if (written < lines.length)
+          this.#complain('the access log was written in part: is its disk full?')
+        resolve()
+      })
+    })
   }
 
   /** What has come; the bytes are used again for what comes next. */
   #drain(): Uint8Array {
+    const { nameOf } = this.#options
     let lost = 0
     this.#lines.clear()
     for (const log of this.#logs)
       lost += log.drain((record) =>
-        this.#lines.add(record, record.upstream < 0 ? '-' : this.#nameOf(record.upstream)),
+        this.#lines.add(record, record.upstream < 0 ? '-' : nameOf(record.upstream)),
       )
-    if (lost > 0) this.#lost(lost)
+    if (lost > 0)
+      this.#complain(
+        `the access log could not keep up and lacks ${lost} requests: log one of several with --access-log-every`,
+      )
     return this.#lines.bytes
+  }
+
+  #complain(text: string): void {
+    const now = performance.now()
+    if (now < this.#quietUntil) return
+    this.#quietUntil = now + complaintEveryMs
+    this.#options.complain(text)
   }
 }

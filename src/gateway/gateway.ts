@@ -262,7 +262,7 @@ export class Gateway {
     this.#socket?.end()
     await Promise.all(this.#threads.map((thread) => thread.stop(graceMs)))
     this.#socket?.close()
-    this.#accessLog?.close()
+    await this.#accessLog?.close()
   }
 
   #failed(cause: Error): void {
@@ -364,12 +364,12 @@ function openAccessLog(
   publisher: Publisher,
 ): AccessLogFile | null {
   if (accessLog === undefined) return null
-  return new AccessLogFile(
-    accessLog.path,
+  return new AccessLogFile({
+    path: accessLog.path,
     workers,
-    (upstream) => publisher.textOf(upstream),
-    (lost) => log.warn({ lost }, 'the access log could not keep up: log one of several requests'),
-  )
+    nameOf: (upstream) => publisher.textOf(upstream),
+    complain: (text) => log.warn({ file: accessLog.path }, text),
+  })
 }
 
 function identityOf({
