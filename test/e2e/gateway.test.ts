@@ -185,17 +185,18 @@ describe('torb gateway', () => {
       await request(`${gateway.api}/functions/f`, 'PUT', { ips: [a.text], weights: [1] })
     }
     const starting = startGateway(place.path, args)
+    const ready = starting.then(() => 'ready')
     const answers = new Set<string>()
-    let isReady = false
-    void starting.then(() => (isReady = true))
-    while (!isReady)
-      answers.add(
-        await request(url, 'GET', undefined, false).then(
+    for (let last = ''; last !== 'ready'; answers.add(last))
+      last = await Promise.race([
+        ready,
+        request(url, 'GET', undefined, false).then(
           ({ body }) => String(body),
           () => 'refused',
         ),
-      )
+      ])
     await using again = await starting
+    answers.delete('ready')
     answers.delete('refused')
     expect([...answers, (await request(url)).body]).toEqual(expect.arrayContaining(['A']))
     expect([...answers].filter((answer) => answer !== 'A')).toEqual([])
