@@ -9,7 +9,7 @@ const noRing = await ringMissing()
 const weights = [3, 1]
 const path = '/function/f/name'
 /** So that the load is far below what either can do. */
-const rate = 2000
+const rate = 12_000
 const rounds = 5
 
 /** Two Workers on one socket: the order of the contract over all of them, connections shared, at no more CPU than one. */
