@@ -2,6 +2,7 @@ import { z } from 'zod'
 import {
   functionOwners,
   type FollowedZone,
+  type HeldLosses,
   type RejectedKey,
   type SourceStatus,
 } from '../control/functions.ts'
@@ -107,7 +108,7 @@ function oldest(zones: readonly FollowedZone[]): number | null {
 const seconds = (milliseconds: number | null): number | null =>
   milliseconds === null ? null : milliseconds / 1000
 
-function wireHeld(held: FollowedZone['held']): z.output<typeof heldShape> | null {
+function wireHeld(held: HeldLosses | null): z.output<typeof heldShape> | null {
   if (held === null) return null
   const { since, functions, instances, of, onlyByOperator } = held
   return {

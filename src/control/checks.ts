@@ -1,6 +1,7 @@
 import { parseInterval } from '../model/duration.ts'
 import type { PulseOptions } from '../model/pulse.ts'
 import type { CheckSpec, Schedule } from '../pulse/check.ts'
+import type { Log } from './events.ts'
 
 /** GORB: a TCP check waits 5 s, an HTTP check 2 s. */
 const tcpTimeoutMs = 5000
@@ -8,6 +9,7 @@ const httpTimeoutMs = 2000
 const fastIntervalMs = 2000
 /** After a restart the first check comes within this, however long the interval. */
 const firstSoonMs = 2000
+const complaintEveryMs = 10_000
 
 /** Who is checked. */
 export interface CheckedPlace {
@@ -54,5 +56,18 @@ function checkOf(pulse: PulseOptions, { host, address, port }: CheckedPlace): Ch
       }
     default:
       return pulse.type satisfies never
+  }
+}
+
+/**
+ * Says from time to time that checks come to no verdict. Our own shortage says nothing of who is checked: its health stays
+ * as it is.
+ */
+export function undecidedChecks(log: Log, now: () => number): (who: object, reason: string) => void {
+  let quietUntil = 0
+  return (who, reason) => {
+    if (now() < quietUntil) return
+    quietUntil = now() + complaintEveryMs
+    log.warn(who, `health checks cannot be made: ${reason}`)
   }
 }

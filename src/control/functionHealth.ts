@@ -2,13 +2,12 @@ import { readInstance, type FunctionName } from '../model/function.ts'
 import type { CheckResult, Pulse } from '../pulse/check.ts'
 import { initialHealth, metrics, observe, type Health } from '../pulse/health.ts'
 import { makePulse, type PulseSettings } from '../pulse/pulse.ts'
-import { scheduleOf } from './checks.ts'
+import { scheduleOf, undecidedChecks } from './checks.ts'
 import type { EventLog, Log } from './events.ts'
 import type { FunctionChange, FunctionTarget, PublishedFunction } from './functions.ts'
 
 /** Weight comes back in so many steps, so that an order that is swapped whole is not swapped at each check. */
 const steps = 10
-const complaintEveryMs = 10_000
 
 export interface FunctionHealthOptions {
   readonly target: FunctionTarget
@@ -54,14 +53,10 @@ export class FunctionHealth implements FunctionTarget {
   constructor(options: FunctionHealthOptions) {
     const { now, log, maxInFlight, pulseOf = makePulse } = options
     this.#options = options
-    let quietUntil = 0
+    const undecided = undecidedChecks(log, now)
     this.#pulse = pulseOf({
       onResult: (instance, result) => this.#observe(instance, result),
-      onUndecided: ({ name, text }, reason) => {
-        if (now() < quietUntil) return
-        quietUntil = now() + complaintEveryMs
-        log.warn({ function: name, instance: text }, `health checks cannot be made: ${reason}`)
-      },
+      onUndecided: ({ name, text }, reason) => undecided({ function: name, instance: text }, reason),
       ...(maxInFlight === undefined ? {} : { maxInFlight }),
     })
   }

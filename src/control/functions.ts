@@ -51,17 +51,20 @@ export interface FollowedZone {
   /** Milliseconds since it was last proven that all the origin has is known; null: it never was. */
   readonly age: number | null
   readonly message: string
-  readonly held: {
-    /** Milliseconds since the epoch. */
-    readonly since: number
-    /** Functions that keep instances which the origin has no more. */
-    readonly functions: readonly FunctionName[]
-    readonly instances: number
-    /** Instances in force, the held ones among them. */
-    readonly of: number
-    /** It is not taken by itself after a while. */
-    readonly onlyByOperator: boolean
-  } | null
+  readonly held: HeldLosses | null
+}
+
+/** Losses of instances that wait for a confirmation. */
+export interface HeldLosses {
+  /** Milliseconds since the epoch. */
+  readonly since: number
+  /** Functions that keep instances which the origin has no more. */
+  readonly functions: readonly FunctionName[]
+  readonly instances: number
+  /** Instances in force, the held ones among them. */
+  readonly of: number
+  /** What the origin has does not follow from what it had: it is not taken by itself after a while. */
+  readonly onlyByOperator: boolean
 }
 
 export interface RejectedKey {

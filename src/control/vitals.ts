@@ -3,11 +3,9 @@ import { decodeHealth, effectiveWeight, encodeHealth, metrics, observe, pace } f
 import { makePulse } from '../pulse/pulse.ts'
 import type { Row } from '../store/store.ts'
 import type { EventLog, Log } from './events.ts'
-import { scheduleOf } from './checks.ts'
+import { scheduleOf, undecidedChecks } from './checks.ts'
 import { backendKey, bucket, configuredWeight, type BackendRecord } from './records.ts'
 import { BackendState, type ServiceState } from './state.ts'
-
-const complaintEveryMs = 10_000
 
 export interface VitalsOptions {
   readonly events: EventLog
@@ -31,18 +29,10 @@ export class Vitals {
     this.#events = events
     this.#now = now
     this.#changed = changed
-    let quietUntil = 0
+    const undecided = undecidedChecks(log, now)
     this.#pulse = makePulse<BackendState>({
       onResult: (backend, result) => this.#observe(backend, result),
-      // Our own shortage says nothing of the backend: its health stays as it is.
-      onUndecided: (backend, reason) => {
-        if (now() < quietUntil) return
-        quietUntil = now() + complaintEveryMs
-        log.warn(
-          { service: backend.service.id, backend: backend.id },
-          `health checks cannot be made: ${reason}`,
-        )
-      },
+      onUndecided: ({ service, id }, reason) => undecided({ service: service.id, backend: id }, reason),
       ...(maxInFlight === undefined ? {} : { maxInFlight }),
     })
   }

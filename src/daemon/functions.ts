@@ -1,15 +1,14 @@
 import { lookup } from 'node:dns/promises'
 import { readFileSync } from 'node:fs'
 import { hostname } from 'node:os'
-import { isIP } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { EventLog } from '../control/events.ts'
+import type { EventLog, Log } from '../control/events.ts'
 import type { FunctionTarget } from '../control/functions.ts'
 import { FunctionHealth } from '../control/functionHealth.ts'
 import { FunctionTable } from '../control/functionTable.ts'
 import { Gateway } from '../gateway/gateway.ts'
 import { openFileLimit } from '../kernel/limits.ts'
-import { endpointText } from '../model/address.ts'
+import { endpointText, familyOf } from '../model/address.ts'
 import type { DaemonOptions } from '../model/daemon.ts'
 import { readInstance } from '../model/function.ts'
 import { startEtcd, type EtcdSource } from '../sources/etcd/etcd.ts'
@@ -18,7 +17,6 @@ import { feedbackOptions } from '../sources/feedback/options.ts'
 import { startFeedback } from '../sources/feedback/start.ts'
 import type { Store } from '../store/store.ts'
 import type { Listener } from '../api/listeners.ts'
-import type { Log } from '../control/events.ts'
 
 /** Bytes; an HMAC with SHA-256 is as strong as its key up to here (RFC 2104 §3). */
 const leastKeyBytes = 32
@@ -196,7 +194,7 @@ async function addressesOf(peers: readonly string[], log: Log): Promise<string[]
   const found = await Promise.all(
     peers.map(async (peer) => {
       const { host } = readInstance(peer)
-      if (isIP(host) !== 0) return [host]
+      if (familyOf(host) !== null) return [host]
       try {
         return (await lookup(host, { all: true })).map(({ address }) => address)
       } catch (error) {

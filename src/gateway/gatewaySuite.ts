@@ -9,7 +9,7 @@ import {
 } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { Gateway, type GatewayOptions } from './gateway.ts'
-import type { FunctionSpec } from '../model/function.ts'
+import { readInstance, type FunctionSpec } from '../model/function.ts'
 
 /** An HTTP server as function instance. */
 export interface Instance extends AsyncDisposable {
@@ -89,8 +89,8 @@ export async function startTestGateway(options: Partial<GatewayOptions> = {}): P
 }
 
 function addressed(text: string): { text: string; address: string; port: number } {
-  const [address = '', port = '80'] = text.split(':')
-  return { text, address, port: Number(port) }
+  const { host, port } = readInstance(text)
+  return { text, address: host, port }
 }
 
 export async function get(

@@ -1,28 +1,20 @@
 import { execFileSync } from 'node:child_process'
 import * as fc from 'fast-check'
 import { endpointText } from '../../src/model/address.ts'
-import { carrierOf, flagBit, protocolNames, type SchedulerName } from '../../src/model/names.ts'
+import {
+  carrierOf,
+  flagBit,
+  protocolNames,
+  schedulerNames,
+  type SchedulerName,
+} from '../../src/model/names.ts'
 import { endpointKey } from '../../src/planes/endpoint.ts'
 import { IpvsPlane } from '../../src/planes/ipvs/plane.ts'
 import type { Destination, VirtualService } from '../../src/planes/plane.ts'
 import { ledgerOver } from '../conformance/rig.ts'
 
 /** Those that Debian's User-Mode Linux has. */
-const schedulers = [
-  'rr',
-  'wrr',
-  'lc',
-  'wlc',
-  'sed',
-  'nq',
-  'sh',
-  'dh',
-  'lblc',
-  'lblcr',
-  'mh',
-  'fo',
-  'ovf',
-] as const
+const schedulers = schedulerNames.filter((name) => name !== 'twos')
 
 const ipv4 = fc.tuple(
   fc.integer({ min: 1, max: 126 }),

@@ -61,6 +61,20 @@ export interface IpvsStatistics {
   readonly byteRateOut: number
 }
 
+/** Of an entry that has had no traffic. */
+export const noStatistics: IpvsStatistics = {
+  connections: 0,
+  packetsIn: 0,
+  packetsOut: 0,
+  bytesIn: 0,
+  bytesOut: 0,
+  connectionRate: 0,
+  packetRateIn: 0,
+  packetRateOut: 0,
+  byteRateIn: 0,
+  byteRateOut: 0,
+}
+
 export type IpvsServiceSeen = IpvsService & { readonly statistics: IpvsStatistics }
 export type IpvsDestinationSeen = IpvsDestination & {
   readonly activeConnections: number

@@ -1,7 +1,7 @@
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { viewOf, Writer } from './codec.ts'
-import type { IpvsServiceKey } from './ipvsEntries.ts'
+import { noStatistics, type IpvsServiceKey } from './ipvsEntries.ts'
 import {
   commandAttributes,
   decodeDaemon,
@@ -11,18 +11,6 @@ import {
   type CommandValues,
 } from './ipvsMessages.ts'
 
-const nothing = {
-  connections: 0,
-  packetsIn: 0,
-  packetsOut: 0,
-  bytesIn: 0,
-  bytesOut: 0,
-  connectionRate: 0,
-  packetRateIn: 0,
-  packetRateOut: 0,
-  byteRateIn: 0,
-  byteRateOut: 0,
-}
 const plain = {
   key: { family: 2, fwmark: 7 },
   scheduler: 'rr',
@@ -83,7 +71,7 @@ describe('IPVS entries', () => {
     fc.assert(
       fc.property(anyService, (item) => {
         const { values } = encodeCommand({ do: 'add-service', service: item })
-        expect(decodeService(reread(values))).toEqual({ ...item, statistics: nothing })
+        expect(decodeService(reread(values))).toEqual({ ...item, statistics: noStatistics })
       }),
     )
   })
@@ -103,8 +91,8 @@ describe('IPVS entries', () => {
   })
 
   it('counters of 64 bits go before those of 32', () => {
-    const small = { ...nothing, connections: 1 }
-    const large = { ...nothing, connections: 2 ** 40, bytesIn: 2 ** 50 }
+    const small = { ...noStatistics, connections: 1 }
+    const large = { ...noStatistics, connections: 2 ** 40, bytesIn: 2 ** 50 }
     const key = { family: 2, fwmark: 7 }
     expect(decodeService(reread({ service: { ...key, statistics: small } }))?.statistics).toEqual(small)
     expect(

@@ -4,12 +4,13 @@ import { attributes } from './attributes.ts'
 import { readCaptures } from './captures.ts'
 import { bytes, viewOf, Writer } from './codec.ts'
 import { readGeneric } from './generic.ts'
-import type {
-  IpvsCommand,
-  IpvsDestination,
-  IpvsDestinationKey,
-  IpvsService,
-  IpvsServiceKey,
+import {
+  noStatistics,
+  type IpvsCommand,
+  type IpvsDestination,
+  type IpvsDestinationKey,
+  type IpvsService,
+  type IpvsServiceKey,
 } from './ipvsEntries.ts'
 import {
   commandAttributes,
@@ -295,19 +296,6 @@ function* receivedBy(command: string): Generator<CommandValues> {
   }
 }
 
-const nothing = {
-  connections: 0,
-  packetsIn: 0,
-  packetsOut: 0,
-  bytesIn: 0,
-  bytesOut: 0,
-  connectionRate: 0,
-  packetRateIn: 0,
-  packetRateOut: 0,
-  byteRateIn: 0,
-  byteRateOut: 0,
-}
-
 describe('what the kernel tells ipvsadm', () => {
   it('of services, with the flag that says that they are in its table', () => {
     const seen = [...receivedBy('ipvsadm -Ln')].map(decodeService).filter((item) => item !== undefined)
@@ -322,7 +310,7 @@ describe('what the kernel tells ipvsadm', () => {
       service(at('udp', 'fd00::1', 53), 'mh', { flags: 0x1a }),
       service(mark, 'wlc', { flags: 2 }),
       service({ family: 10, fwmark: 7 }, 'rr', { flags: 2 }),
-    ].map((item) => ({ ...item, statistics: nothing }))
+    ].map((item) => ({ ...item, statistics: noStatistics }))
     expect(seen).toHaveLength(expected.length)
     expect(seen).toEqual(expect.arrayContaining(expected))
   })
@@ -349,7 +337,7 @@ describe('what the kernel tells ipvsadm', () => {
         }),
         destination(place('10.0.1.2', 80), { forwarding: directRoute }),
         destination(place('10.0.1.1', 8000), { weight: 5 }),
-      ].map((item) => ({ ...item, ...counts, statistics: nothing })),
+      ].map((item) => ({ ...item, ...counts, statistics: noStatistics })),
     )
   })
 

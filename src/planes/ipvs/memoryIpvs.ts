@@ -1,33 +1,21 @@
 import { constants } from 'node:os'
 import { getSystemErrorMessage } from 'node:util'
 import { SystemCallError } from '../../kernel/ffi.ts'
-import type {
-  Ipvs,
-  IpvsCommand,
-  IpvsDaemon,
-  IpvsDestination,
-  IpvsDestinationSeen,
-  IpvsService,
-  IpvsServiceKey,
-  IpvsServiceSeen,
-  IpvsTimeouts,
+import {
+  noStatistics,
+  type Ipvs,
+  type IpvsCommand,
+  type IpvsDaemon,
+  type IpvsDestination,
+  type IpvsDestinationSeen,
+  type IpvsService,
+  type IpvsServiceKey,
+  type IpvsServiceSeen,
+  type IpvsTimeouts,
 } from '../../kernel/netlink/ipvsEntries.ts'
 import { destinationText, keyText } from './entries.ts'
 
 const { EEXIST, EINVAL, ENOENT, ERANGE, ESRCH } = constants.errno
-
-const nothing = {
-  connections: 0,
-  packetsIn: 0,
-  packetsOut: 0,
-  bytesIn: 0,
-  bytesOut: 0,
-  connectionRate: 0,
-  packetRateIn: 0,
-  packetRateOut: 0,
-  byteRateIn: 0,
-  byteRateOut: 0,
-}
 
 export const failure = (call: string, errno: number): SystemCallError =>
   new SystemCallError(call, errno, getSystemErrorMessage(-errno))
@@ -48,12 +36,12 @@ export class MemoryIpvs implements Ipvs {
   }
 
   services(): IpvsServiceSeen[] {
-    return [...this.#services.values()].map(({ service }) => ({ ...service, statistics: nothing }))
+    return [...this.#services.values()].map(({ service }) => ({ ...service, statistics: noStatistics }))
   }
 
   service(key: IpvsServiceKey): IpvsServiceSeen | undefined {
     const held = this.#services.get(keyText(key))
-    return held === undefined ? undefined : { ...held.service, statistics: nothing }
+    return held === undefined ? undefined : { ...held.service, statistics: noStatistics }
   }
 
   destinations(key: IpvsServiceKey): IpvsDestinationSeen[] {
@@ -62,7 +50,7 @@ export class MemoryIpvs implements Ipvs {
       activeConnections: 0,
       inactiveConnections: 0,
       persistentConnections: 0,
-      statistics: nothing,
+      statistics: noStatistics,
     }))
   }
 

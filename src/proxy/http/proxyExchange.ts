@@ -95,10 +95,6 @@ export class ProxyExchange {
     this.#account = new Account(client.number, context)
   }
 
-  get closing(): boolean {
-    return this.client.closing
-  }
-
   // ── The request ───────────────────────────────────────────────────────────────────────────────────────────────
 
   /** The head is complete, and in the shared one. */

@@ -45,7 +45,17 @@ export function relaySuite(name: string, open: OpenTransport): void {
         await expect.poll(() => upstreams.length, { timeout: 4000 }).toBeGreaterThan(0)
         return upstreams.shift() as Wire
       }
-      return { ...bench1, next, relays: countRelays(bench1.transport) }
+      /** A request of so many bytes, of which the upstream has the first ones by a relay. */
+      const upload = async (bytes: number): Promise<{ readonly wire: Wire; readonly upstream: Wire }> => {
+        const wire = bench1.client()
+        wire.send(Buffer.concat([Buffer.from(post(bytes)), sample(first)]))
+        const upstream = await next()
+        await head(upstream)
+        wire.send(sample(large))
+        await upstream.until(() => upstream.bytes.length > 100_000)
+        return { wire, upstream }
+      }
+      return { ...bench1, next, upload, relays: countRelays(bench1.transport) }
     }
 
     it.each([-1, 0, 1, large])('pass both ways: %s bytes beyond the least that is relayed', async (more) => {
@@ -133,13 +143,8 @@ export function relaySuite(name: string, open: OpenTransport): void {
     it.each(['ends', 'resets'])(
       'are given up where the client %s in the middle of a request',
       async (how) => {
-        const { client, next, policy, proxy } = await start()
-        const wire = client()
-        wire.send(Buffer.concat([Buffer.from(post(large * 2)), sample(first)]))
-        const upstream = await next()
-        await head(upstream)
-        wire.send(sample(large))
-        await upstream.until(() => upstream.bytes.length > 100_000)
+        const { upload, policy, proxy } = await start()
+        const { wire, upstream } = await upload(large * 2)
         if (how === 'ends') wire.socket.end()
         else wire.socket.resetAndDestroy()
         await expect.poll(() => policy.ends, { timeout: 4000 }).toMatchObject([{ outcome: 'abandoned' }])
@@ -149,13 +154,8 @@ export function relaySuite(name: string, open: OpenTransport): void {
     )
 
     it('give way to an answer that comes early, whose upstream is not pooled', async () => {
-      const { client, next, proxy } = await start()
-      const wire = client()
-      wire.send(Buffer.concat([Buffer.from(post(large * 2)), sample(first)]))
-      const upstream = await next()
-      await head(upstream)
-      wire.send(sample(large))
-      await upstream.until(() => upstream.bytes.length > 100_000)
+      const { client, next, upload, proxy } = await start()
+      const { wire, upstream } = await upload(large * 2)
       upstream.send('HTTP/1.1 413 Content Too Large\r\nContent-Length: 3\r\n\r\nno!')
       const { head: got, body } = await wire.response()
       expect([body, /connection: close/i.test(got)]).toEqual(['no!', true])
@@ -169,13 +169,8 @@ export function relaySuite(name: string, open: OpenTransport): void {
     })
 
     it('are answered 502 where the upstream goes in the middle of a request', async () => {
-      const { client, next, policy } = await start()
-      const wire = client()
-      wire.send(Buffer.concat([Buffer.from(post(large * 40)), sample(first)]))
-      const upstream = await next()
-      await head(upstream)
-      wire.send(sample(large))
-      await upstream.until(() => upstream.bytes.length > 100_000)
+      const { upload, policy } = await start()
+      const { wire, upstream } = await upload(large * 40)
       upstream.socket.resetAndDestroy()
       expect((await wire.response()).head).toMatch(/^HTTP\/1\.1 502 /)
       expect(policy.ends).toMatchObject([{ outcome: 'broken' }])

@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Log } from '../../control/events.ts'
-import type { FunctionSource, SourceState } from '../../control/functions.ts'
+import type { FollowedZone, FunctionSource, HeldLosses, SourceState } from '../../control/functions.ts'
 import { functionPrefix, type FunctionName, type FunctionSpec } from '../../model/function.ts'
 import { endpointUrls, type EtcdAccess } from './access.ts'
 import { Follower, type Following } from './follower.ts'
-import { defaultGuard, Zone, type Change, type Guard, type HeldLoss } from './zone.ts'
+import { defaultGuard, Zone, type Change, type Guard } from './zone.ts'
 import { Writer } from './writer.ts'
 
 /** How long what was written may take until the watch tells of it. */
@@ -23,19 +23,7 @@ export interface EtcdStatus {
   readonly state: SourceState
   /** Why it is not current, or what is held; '' where there is nothing to say. */
   readonly message: string
-  readonly zones: readonly EtcdZoneStatus[]
-}
-
-export interface EtcdZoneStatus {
-  readonly zone: string
-  readonly state: SourceState
-  readonly endpoint: string
-  /** All up to this revision of etcd is known; 0: nothing is. */
-  readonly revision: number
-  /** Milliseconds since etcd last proved that all it has is known; null: it never did. */
-  readonly age: number | null
-  readonly message: string
-  readonly held: HeldLoss | null
+  readonly zones: readonly FollowedZone[]
 }
 
 export interface EtcdSource {
@@ -159,10 +147,10 @@ const order: readonly SourceState[] = ['stale', 'held', 'starting', 'current']
 function zoneStatus(
   zone: string,
   revision: number,
-  held: HeldLoss | null,
+  held: HeldLosses | null,
   { state, endpoint, provenAt, message }: Following,
   now: number,
-): EtcdZoneStatus {
+): FollowedZone {
   return {
     zone,
     state: state === 'current' && held !== null ? 'held' : state,
@@ -174,7 +162,7 @@ function zoneStatus(
   }
 }
 
-function heldText(zone: string, { functions, instances, of, onlyByOperator }: HeldLoss): string {
+function heldText(zone: string, { functions, instances, of, onlyByOperator }: HeldLosses): string {
   const shown = functions.slice(0, 5).join(', ') + (functions.length > 5 ? ', …' : '')
   const end = onlyByOperator
     ? 'they stay until "torb functions confirm" says that it is meant'

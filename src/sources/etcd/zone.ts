@@ -7,6 +7,7 @@ import {
   type FunctionSpec,
 } from '../../model/function.ts'
 import { Refusal } from '../../model/refusal.ts'
+import type { HeldLosses } from '../../control/functions.ts'
 
 /** A key as a load finds it. */
 export interface Pair {
@@ -42,19 +43,9 @@ export type Change =
   /** The key is not rejected any more. */
   | { readonly type: 'settle'; readonly key: string }
 
-/** Losses of instances that wait for a confirmation. */
-export interface HeldLoss {
-  /** Milliseconds since the epoch. */
-  readonly since: number
-  /** Functions that keep instances which etcd has no more. */
-  readonly functions: readonly FunctionName[]
-  readonly instances: number
-  /** Instances in force, the held ones among them. */
-  readonly of: number
+export interface HeldLoss extends HeldLosses {
   /** Loads that said the same since. */
   readonly loads: number
-  /** What etcd has does not follow from what it had: only an operator can confirm. */
-  readonly onlyByOperator: boolean
 }
 
 export interface Guard {

@@ -1,54 +1,38 @@
-import { Gateway, type FunctionState, type GatewayOptions } from '../../../src/gateway/gateway.ts'
+import type { FunctionState, GatewayOptions } from '../../../src/gateway/gateway.ts'
+import { startTestGateway, type TestGateway } from '../../../src/gateway/gatewaySuite.ts'
 import type { FunctionSpec } from '../../../src/model/function.ts'
 import type { CounterName } from '../../../src/proxy/http/proxyCounters.ts'
 
 /** The gateway as the daemon starts it, in a process of its own. */
-let gateway: Gateway | null = null
+let started: TestGateway | null = null
 const ejections: [instance: string, milliseconds: number][] = []
 
-const running = (): Gateway => {
-  if (gateway === null) throw new Error('call start first')
-  return gateway
+const running = (): TestGateway => {
+  if (started === null) throw new Error('call start first')
+  return started
 }
 
 export const actor = {
   async start(options: Partial<GatewayOptions>): Promise<{ port: number; transport: string }> {
-    gateway = await Gateway.start({
-      address: '127.0.0.1',
-      port: 0,
-      zones: ['zone-b'],
-      node: 'node-1',
-      dummy: false,
-      gateways: [],
-      unsignedPeers: [],
-      hopKey: null,
-      hopLimit: 1,
+    started = await startTestGateway({
       transport: 'auto',
-      workers: 1,
-      log: { info: () => undefined, warn: () => undefined },
       ejected: (instance, milliseconds) => void ejections.push([instance, milliseconds]),
       ...options,
     })
-    return { port: gateway.port, transport: gateway.transport }
+    return { port: started.gateway.port, transport: started.gateway.transport }
   },
 
-  async put(name: string, spec: FunctionSpec): Promise<void> {
-    const instances = spec.ips.map((text) => {
-      const [address = '', port] = text.split(':')
-      return { text, address, port: Number(port) }
-    })
-    await running().apply([{ name, published: { spec, instances } }])
-  },
+  put: (name: string, spec: FunctionSpec): Promise<void> => running().put(name, spec),
 
-  state: async (name: string): Promise<FunctionState | null> => running().state(name),
+  state: async (name: string): Promise<FunctionState | null> => running().gateway.state(name),
 
   /** By Worker. */
-  counters: async (): Promise<readonly Record<CounterName, number>[]> => running().counters(),
+  counters: async (): Promise<readonly Record<CounterName, number>[]> => running().gateway.counters(),
 
   /** Since the last call. */
   ejections: async (): Promise<readonly (readonly [instance: string, milliseconds: number])[]> =>
     ejections.splice(0),
 
-  close: (): Promise<void> => running().close(),
+  close: (): Promise<void> => running().gateway.close(),
 }
 export type EngineActor = typeof actor
