@@ -11,6 +11,7 @@ const silent = { info: () => undefined, warn: () => undefined }
 function rig(isGateway: (text: string) => boolean = () => false) {
   const told: (readonly number[])[] = []
   const events = new EventLog()
+  const starts: string[] = []
   const checked = new Map<string, { key: CheckedInstance; schedule: Schedule; pace: Pace }>()
   let answer: (key: CheckedInstance, up: boolean) => void = () => undefined
   const health = new FunctionHealth({
@@ -28,7 +29,10 @@ function rig(isGateway: (text: string) => boolean = () => false) {
     pulseOf: ({ onResult }): Pulse<CheckedInstance> => {
       answer = (key, up) => onResult(key, { up, reason: up ? '' : 'connection refused' }, 1000)
       return {
-        set: (key, schedule) => void checked.set(key.text, { key, schedule, pace: 'normal' }),
+        set: (key, schedule) => {
+          starts.push(key.text)
+          checked.set(key.text, { key, schedule, pace: 'normal' })
+        },
         setPace: (key, pace) => void (checked.get(key.text)!.pace = pace),
         delete: (key) => void checked.delete(key.text),
         size: 0,
@@ -40,6 +44,7 @@ function rig(isGateway: (text: string) => boolean = () => false) {
   return {
     health,
     told,
+    starts,
     checked,
     answer: (text: string, up: boolean) => answer(checked.get(text)!.key, up),
     types: () => events.since(0).map(({ event }) => event.type),
@@ -109,6 +114,16 @@ describe('pulses of instances', () => {
     expect(checked.size).toBe(1)
     await health.apply([{ name: 'f', published: null }])
     expect(checked.size).toBe(0)
+  })
+
+  it('are run once for an instance that is listed twice', async () => {
+    const { health, told, starts, answer } = rig()
+    const twice = { ips: [a, b, a], weights: [1, 2, 3] }
+    const instances = twice.ips.map((text) => ({ text, address: text.replace(':80', ''), port: 80 }))
+    await health.apply([{ name: 'f', published: { ...published([1, 2, 3], twice), instances } }])
+    expect(starts).toEqual([a, b])
+    answer(a, false)
+    expect(told.at(-1)).toEqual([0, 2, 0])
   })
 
   it('keep the health of an instance over a change of the function, and follow an overlay', async () => {

@@ -94,7 +94,8 @@ export class FunctionHealth implements FunctionTarget {
     const instances = new Map<string, CheckedInstance>()
     if (published !== null && pulse !== undefined && pulse.type !== 'none') {
       for (const { text, address, port } of published.instances) {
-        if (address === '' || this.#options.isGateway(text)) continue
+        // One that is listed twice is checked once.
+        if (address === '' || instances.has(text) || this.#options.isGateway(text)) continue
         const instance = before?.instances.get(text) ?? { name, text, health: initialHealth(), reason: '' }
         instances.set(text, instance)
         this.#pulse.set(instance, scheduleOf(pulse, { host: readInstance(text).host, address, port }, true))
