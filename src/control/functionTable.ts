@@ -298,7 +298,7 @@ export class FunctionTable {
   async #publish(): Promise<void> {
     await Promise.resolve()
     while (this.#dirty.size > 0) {
-      const names = [...this.#dirty].slice(0, mostAtOnce)
+      const names = [...this.#dirty.values().take(mostAtOnce)]
       for (const name of names) this.#dirty.delete(name)
       await this.#options.target.apply(names.map((name) => this.#settle(name)))
     }
