@@ -25,6 +25,18 @@ export const labPackages: readonly LabPackage[] = [
   { name: 'libnginx-mod-stream', reason: 'TCP proxying in nginx' },
   { name: 'caddy', reason: 'peer of the HTTP benches', units: ['caddy.service', 'caddy-api.service'] },
   { name: 'wrk', reason: 'load of the HTTP benches' },
+  {
+    name: 'ovn-central',
+    reason: "OVN's northd and databases",
+    units: ['ovn-central.service', 'ovn-ovsdb-server-nb.service', 'ovn-ovsdb-server-sb.service'],
+  },
+  { name: 'ovn-host', reason: "OVN's controller", units: ['ovn-host.service'] },
+  {
+    name: 'openvswitch-switch',
+    reason: "Open vSwitch, whose userspace datapath carries OVN's packets",
+    units: ['openvswitch-switch.service', 'ovs-record-hostname.service'],
+  },
+  { name: 'ethtool', reason: 'checksums in software, which that datapath needs' },
 ]
 
 /** Names of `packages` that dpkg does not hold as installed. */

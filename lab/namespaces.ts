@@ -77,11 +77,13 @@ const standing = new Set<Network>()
 /** A hub and its members, removed on `close`, at exit and on SIGINT, SIGTERM and SIGHUP. */
 export class Network {
   readonly #hub: Namespace
-  readonly #members: ReadonlyMap<string, Namespace>
+  readonly #members: Map<string, Namespace>
+  readonly #suffix: string
 
-  private constructor(hub: Namespace, members: ReadonlyMap<string, Namespace>) {
-    this.#hub = hub
-    this.#members = members
+  private constructor(suffix: string, roles: readonly string[]) {
+    this.#suffix = suffix
+    this.#hub = this.#named('hub')
+    this.#members = new Map(roles.map((role) => [role, this.#named(role)]))
   }
 
   /** @throws Error with what `ip` said; nothing then stays behind */
@@ -89,9 +91,7 @@ export class Network {
     removeAbandoned()
     if (standing.size === 0) watchExit()
     const suffix = `${process.pid}-${randomBytes(3).toString('hex')}`
-    const named = (role: string): Namespace => new Namespace(`${prefix}${suffix}-${role}`)
-    const members = new Map(Object.keys(layout.members).map((role) => [role, named(role)]))
-    const network = new Network(named('hub'), members)
+    const network = new Network(suffix, Object.keys(layout.members))
     standing.add(network)
     try {
       await network.#build(layout)
@@ -112,6 +112,15 @@ export class Network {
     return member
   }
 
+  /** One more namespace, with nothing in it; whoever asked for it links it. */
+  async add(role: string): Promise<Namespace> {
+    if (this.#members.has(role)) throw new Error(`the network has a namespace "${role}" already`)
+    const member = this.#named(role)
+    this.#members.set(role, member)
+    await layOut([`netns add ${member.name}`])
+    return member
+  }
+
   /** Synchronous, so that it also works at exit. */
   close(): void {
     standing.delete(this)
@@ -120,11 +129,15 @@ export class Network {
     remove(all.map(({ name }) => name))
   }
 
+  #named(role: string): Namespace {
+    return new Namespace(`${prefix}${this.#suffix}-${role}`)
+  }
+
   async #build(layout: Layout): Promise<void> {
     const hub = this.#hub.name
     const all = [this.#hub, ...this.#members.values()]
-    await batch(all.map(({ name }) => `netns add ${name}`))
-    await batch(
+    await layOut(all.map(({ name }) => `netns add ${name}`))
+    await layOut(
       [
         ...Object.entries(layout.bridges).flatMap(([bridge, addresses]) => [
           `link add ${bridge} type bridge stp_state 0`,
@@ -147,7 +160,7 @@ export class Network {
     )
     await Promise.all(
       Object.entries(layout.members).map(([role, links]) =>
-        batch(
+        layOut(
           [
             'link set lo up',
             ...linksOf(links).flatMap(({ addresses, gateways = [] }, n) => [
@@ -172,7 +185,8 @@ const linksOf = (links: Link | readonly Link[]): readonly Link[] => ('bridge' in
 const addressLine = (address: string, device: string): string =>
   `address add ${address} dev ${device}${address.includes(':') ? ' nodad' : ''}`
 
-async function batch(lines: readonly string[], namespace?: string): Promise<void> {
+/** Lines of `ip -batch`. @throws Error with what `ip` said */
+export async function layOut(lines: readonly string[], namespace?: string): Promise<void> {
   const child = spawn('ip', [...(namespace === undefined ? [] : ['-n', namespace]), '-batch', '-'])
   let said = ''
   child.stderr.on('data', (chunk: Buffer) => (said += chunk.toString()))
