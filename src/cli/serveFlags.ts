@@ -19,6 +19,7 @@ const defaults: Readonly<Record<string, string>> = {
   plane: 'auto',
   data: '/var/lib/torb for root, else $XDG_STATE_HOME/torb',
   local_trust: 'any',
+  ovn_owner: 'torb',
   tcp_timeout: String(defaultTimeouts.tcp),
   tcpfin_timeout: String(defaultTimeouts.tcpfin),
   udp_timeout: String(defaultTimeouts.udp),
@@ -50,6 +51,13 @@ const placeholders: Readonly<Record<string, string>> = {
   tls_cert: 'FILE',
   tls_key: 'FILE',
   tls_client_ca: 'FILE',
+  ovn_nb: 'ADDRESS',
+  ovn_sb: 'ADDRESS',
+  ovn_owner: 'NAME',
+  ovn_ca: 'FILE',
+  ovn_cert: 'FILE',
+  ovn_key: 'FILE',
+  ovn_vswitchd: 'PATH',
   sync_master: 'IFACE',
   sync_backup: 'IFACE',
   sync_group: 'ADDRESS',
@@ -69,6 +77,8 @@ const placeholders: Readonly<Record<string, string>> = {
 
 interface Property {
   readonly type?: string
+  /** Of a text or a list of them. */
+  readonly anyOf?: readonly unknown[]
   readonly description?: string
   readonly enum?: readonly string[]
   readonly minimum?: number
@@ -96,7 +106,7 @@ const properties = Object.entries(
 /** The daemon's options as flags: the schema of the configuration file is the one list of both. */
 export const serveFlags: FlagTable = Object.fromEntries([
   ...properties.map(([key, property]) => {
-    const { type = '', description = '', minimum, maximum } = property
+    const { anyOf, type = anyOf === undefined ? '' : 'array', description = '', minimum, maximum } = property
     const stated = defaults[key]
     const flag: Flag = {
       kind: kinds[type] ?? 'string',

@@ -4,11 +4,22 @@ import { backendBody } from './backend.ts'
 import { parseInterval } from './duration.ts'
 import { functionBody } from './function.ts'
 import { planeNames } from './names.ts'
+import { isOvsdbAddress, splitAddresses } from './ovsdbAddress.ts'
 import { serviceBody } from './service.ts'
 
 const path = z.string().min(1).max(4096)
 const seconds = z.number().int().min(1).max(31_536_000)
 const interfaceName = z.string()
+
+/** One or several members of a cluster, as a list or with commas between them. */
+const ovsdb = z
+  .union([z.string().max(4096), z.array(z.string().max(4096))], {
+    error: 'must be a text or a list of texts',
+  })
+  .transform((given) => splitAddresses(typeof given === 'string' ? [given] : given))
+  .refine((list) => list.length > 0 && list.every(isOvsdbAddress), {
+    error: 'must be unix:PATH, tcp:HOST:PORT or ssl:HOST:PORT, or several of these with commas between',
+  })
 
 /** The daemon's own options: each is a flag of `torb serve` and a key of the configuration file; the flag wins. */
 export const daemonOptions = z.strictObject({
@@ -32,6 +43,10 @@ export const daemonOptions = z.strictObject({
     .boolean()
     .describe('take over an equal service that somebody else made in the kernel, instead of refusing it')
     .optional(),
+  observe: z
+    .boolean()
+    .describe('only report what somebody changes behind Torb in a plane, instead of repairing it')
+    .optional(),
   verbose: z.boolean().describe('log at level debug').optional(),
   plane: z
     .enum(['auto', ...planeNames])
@@ -51,6 +66,24 @@ export const daemonOptions = z.strictObject({
   tls_key: path.describe('its key, PEM').optional(),
   tls_client_ca: path
     .describe('authority whose client certificates stand instead of the token, PEM')
+    .optional(),
+  ovn_nb: ovsdb.describe('northbound database of OVN (plane ovn); of a cluster all members').optional(),
+  ovn_sb: ovsdb.describe('southbound database of OVN, for health and what has taken effect').optional(),
+  ovn_owner: z
+    .string()
+    .regex(
+      /^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/,
+      'must be at most 63 letters, digits, dots, dashes and underscores',
+    )
+    .describe(
+      "mark of what is this Torb's in the northbound database; of several Torbs with one mark only one writes",
+    )
+    .optional(),
+  ovn_ca: path.describe('authority of the certificates of these databases, PEM').optional(),
+  ovn_cert: path.describe('certificate to show to them, PEM').optional(),
+  ovn_key: path.describe('its key, PEM').optional(),
+  ovn_vswitchd: path
+    .describe('control socket of ovs-vswitchd on this machine, by which open connections are seen')
     .optional(),
   tcp_timeout: seconds.describe('idle TCP connections end after so many seconds').optional(),
   tcpfin_timeout: seconds.describe('half-closed TCP connections end after so many idle seconds').optional(),
