@@ -21,6 +21,8 @@ export interface Traffic {
   readonly concurrency?: number
   /** Size of each question and of each answer. */
   readonly bytes?: number
+  /** An answer that takes longer is a failure; what the client was made with where absent. */
+  readonly patienceMs?: number
 }
 
 export interface Told extends Answer {
@@ -152,10 +154,10 @@ export class Client {
   }
 
   #open(traffic: Traffic, source: string): Promise<Conversation> {
-    const { protocol, to, bytes = 0 } = traffic
+    const { protocol, to, bytes = 0, patienceMs = this.#patienceMs } = traffic
     return protocol === 'udp'
-      ? openUdp(source, to, question(bytes, bytes), this.#patienceMs)
-      : openTcp(source, to, dialects[protocol], bytes, this.#patienceMs)
+      ? openUdp(source, to, question(bytes, bytes), patienceMs)
+      : openTcp(source, to, dialects[protocol], bytes, patienceMs)
   }
 }
 
