@@ -4,12 +4,12 @@
  *
  *     node bench/tcpPlane.ts [ROUNDS] [portable | ring]
  */
+import { plainDestination, plainService } from '../test/fixtures/virtualService.ts'
 import { fork, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { connect, createServer, type AddressInfo } from 'node:net'
 import { fileURLToPath } from 'node:url'
-import type { Destination, VirtualService } from '../src/planes/plane.ts'
 import { openUserspace } from '../src/planes/userspace/plane.ts'
 import { portable } from '../src/proxy/portable/transport.ts'
 import { openRingTransport } from '../src/proxy/ring/transport.ts'
@@ -38,32 +38,11 @@ type Carrier = 'portable' | 'ring'
 
 async function proxy(port: number, to: number, carrier: Carrier): Promise<void> {
   const plane = openUserspace({ openTransport: carrier === 'ring' ? openRingTransport : () => portable })
-  const destination: Destination = {
-    id: 'b',
-    address: '127.0.0.1',
-    port: to,
-    weight: 1,
-    maxWeight: 1,
-    forwarding: 'nat',
-    tunnel: null,
-    maxConnections: 0,
-    upperThreshold: 0,
-    lowerThreshold: 0,
-  }
-  const service: VirtualService = {
-    id: 'bench',
+  const service = plainService({
     address: '127.0.0.1',
     port,
-    protocol: 'tcp',
-    fwmark: 0,
-    family: 4,
-    scheduler: 'rr',
-    flags: 0,
-    persistence: null,
-    proxyProtocol: false,
-    attach: null,
-    destinations: [destination],
-  }
+    destinations: [plainDestination('127.0.0.1', { port: to })],
+  })
   const [outcome] = await plane.apply([{ key: service.id, before: null, after: service }])
   if (outcome?.ok !== true) throw outcome?.error ?? new Error('no outcome')
 }

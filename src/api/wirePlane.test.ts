@@ -21,6 +21,7 @@ const web: VirtualService = {
   persistence: { timeout: 300, prefix: 24 },
   proxyProtocol: false,
   attach: null,
+  ovn: null,
   destinations: [
     {
       id: '10.0.1.1:0',
@@ -33,6 +34,7 @@ const web: VirtualService = {
       maxConnections: 0,
       upperThreshold: 8,
       lowerThreshold: 0,
+      check: null,
     },
   ],
 }
@@ -117,6 +119,7 @@ it('an entry of others is told in words that PUT would take, and that mean the s
         id,
         tunnel,
         maxWeight: rest.weight,
+        check: null,
         upperThreshold: upper,
         lowerThreshold,
       }

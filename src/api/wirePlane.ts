@@ -8,6 +8,10 @@ import type { Capabilities, Destination, VirtualService } from '../planes/plane.
 const capabilitiesShape = z
   .object({
     schedulers: z.array(z.string()),
+    spread: z
+      .enum(['exact', 'hash'])
+      .describe('shares follow the order of the scheduler, or are those of a hash'),
+    checks: z.array(z.string()).describe('types of pulses that the plane carries out itself'),
     flags: z.array(z.string()),
     forwarding: z.array(z.string()),
     tunnels: z.array(z.string()),
@@ -177,6 +181,8 @@ function flagsText(flags: number, scheduler: SchedulerName): string {
 function wireCapabilities(can: Capabilities): z.output<typeof capabilitiesShape> {
   return {
     schedulers: [...can.schedulers],
+    spread: can.spread,
+    checks: [...can.checks],
     flags: Object.entries(flagNames).flatMap(([name, bit]) => ((can.flags & bit) === 0 ? [] : [name])),
     forwarding: [...can.forwarding],
     tunnels: [...can.tunnels],

@@ -3,6 +3,8 @@ import { renderPlanes, type Planes } from './planesView.ts'
 
 const can: Planes['planes'][number]['can'] = {
   schedulers: [],
+  spread: 'exact' as const,
+  checks: [],
   flags: [],
   forwarding: [],
   tunnels: [],

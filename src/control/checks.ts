@@ -6,6 +6,8 @@ import type { Log } from './events.ts'
 /** GORB: a TCP check waits 5 s, an HTTP check 2 s. */
 const tcpTimeoutMs = 5000
 const httpTimeoutMs = 2000
+/** OVN's monitor waits 3 s too. */
+const udpWaitMs = 3000
 const fastIntervalMs = 2000
 /** After a restart the first check comes within this, however long the interval. */
 const firstSoonMs = 2000
@@ -42,6 +44,8 @@ function checkOf(pulse: PulseOptions, { host, address, port }: CheckedPlace): Ch
       return { kind: 'none' }
     case 'tcp':
       return { kind: 'tcp', address, port, timeoutMs: timeoutMs ?? tcpTimeoutMs }
+    case 'udp':
+      return { kind: 'udp', address, port, waitMs: timeoutMs ?? udpWaitMs }
     case 'http':
       return {
         kind: 'http',

@@ -1,21 +1,9 @@
 import { describe, expect, it } from 'vitest'
+import { plainService } from '../../test/fixtures/virtualService.ts'
 import type { VirtualService } from '../planes/plane.ts'
 import { sameService } from './effective.ts'
 
-const service: VirtualService = {
-  id: 'web',
-  address: '10.0.0.1',
-  port: 80,
-  protocol: 'tcp',
-  fwmark: 0,
-  family: 4,
-  scheduler: 'rr',
-  flags: 0,
-  persistence: { timeout: 60, prefix: 24 },
-  proxyProtocol: false,
-  attach: null,
-  destinations: [],
-}
+const service = plainService({ persistence: { timeout: 60, prefix: 24 } })
 
 describe('sameService', () => {
   it('does not look at the order of fields, which differs by who made the object', () => {

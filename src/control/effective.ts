@@ -23,7 +23,7 @@ export function effective(
   previous: VirtualService | null,
 ): VirtualService {
   const { options, address } = record
-  const { persistence, attach } = options
+  const { persistence, attach, ovn = null } = options
   const family = serviceFamily(record)
   const weights = weightsInForce(record, vital)
   const destinations = record.backends.map((backend, index): Destination => {
@@ -55,6 +55,7 @@ export function effective(
       attach === undefined
         ? null
         : { switches: attach.switches ?? [], routers: attach.routers ?? [], groups: attach.groups ?? [] },
+    ovn,
     destinations,
   }
   return previous !== null && sameService(previous, spec) ? previous : spec
@@ -102,5 +103,6 @@ function toDestination({ id, options, address }: BackendRecord, weight: number):
     maxConnections: limits?.max_connections ?? 0,
     upperThreshold: limits?.upper_threshold ?? 0,
     lowerThreshold: limits?.lower_threshold ?? 0,
+    check: null,
   }
 }

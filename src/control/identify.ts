@@ -15,12 +15,12 @@ export function identified(seen: VirtualService, wished: VirtualService): Virtua
     if (found === undefined) continue
     byPlace.delete(placeOf(wish))
     // Of what a kernel does not keep, the wish is what it was given.
-    const { id, maxWeight, maxConnections } = wish
-    known.push({ ...found, id, maxWeight, maxConnections })
+    const { id, maxWeight, maxConnections, check } = wish
+    known.push({ ...found, id, maxWeight, maxConnections, check })
   }
   const unknown = [...byPlace.values()].map((found) => ({ ...found, id: placeOf(found) }))
-  const { id, proxyProtocol, attach } = wished
-  return { ...seen, id, proxyProtocol, attach, destinations: [...known, ...unknown] }
+  const { id, proxyProtocol, attach, ovn } = wished
+  return { ...seen, id, proxyProtocol, attach, ovn, destinations: [...known, ...unknown] }
 }
 
 const placeOf = ({ address, port }: Destination): string => endpointText(address, port)

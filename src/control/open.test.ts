@@ -1,9 +1,10 @@
+import { plainDestination, plainService } from '../../test/fixtures/virtualService.ts'
 import { afterEach, describe, expect, it } from 'vitest'
 import { MemoryPlane } from '../../test/fixtures/memoryPlane.ts'
 import { MemoryStore } from '../../test/fixtures/memoryStore.ts'
 import type { BackendBody } from '../model/backend.ts'
 import type { PlaneName } from '../model/names.ts'
-import type { Destination, VirtualService } from '../planes/plane.ts'
+import type { Destination } from '../planes/plane.ts'
 import { EventLog } from './events.ts'
 import { openControl, type OpenControl } from './open.ts'
 
@@ -558,32 +559,12 @@ describe('the configuration file', () => {
 })
 
 describe('what somebody else has in the plane', () => {
-  const destination = (address: string, weight = 5): Destination => ({
-    id: `${address}:80`,
-    address,
-    port: 80,
-    weight,
-    maxWeight: weight,
-    forwarding: 'nat',
-    tunnel: null,
-    maxConnections: 0,
-    upperThreshold: 0,
-    lowerThreshold: 0,
-  })
-  const stranger: VirtualService = {
+  const destination = (address: string, weight = 5): Destination => plainDestination(address, { weight })
+  const stranger = plainService({
     id: 'tcp 10.0.0.1:80',
-    address: '10.0.0.1',
-    port: 80,
-    protocol: 'tcp',
-    fwmark: 0,
-    family: 4,
-    scheduler: 'rr',
     flags: 0x02,
-    persistence: null,
-    proxyProtocol: false,
-    attach: null,
     destinations: [destination('10.0.0.2'), destination('10.0.0.3', 0)],
-  }
+  })
   const withStranger = (): MemoryPlane => {
     const plane = new MemoryPlane()
     plane.strangers = [stranger]

@@ -33,7 +33,7 @@ export type Forwarding = (typeof forwardingNames)[number]
 export const tunnelTypes = ['ipip', 'gue', 'gre'] as const
 export type TunnelType = (typeof tunnelTypes)[number]
 
-export const pulseTypes = ['none', 'tcp', 'http'] as const
+export const pulseTypes = ['none', 'tcp', 'udp', 'http'] as const
 export type PulseType = (typeof pulseTypes)[number]
 
 export const planeNames = ['userspace', 'ipvs', 'ebpf', 'ovn'] as const

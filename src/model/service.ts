@@ -37,6 +37,53 @@ const attachBody = z
   })
   .meta({ id: 'Attach' })
 
+/** What only a virtual network (plane ovn) has; the defaults are `ovnDefaults`. Names as in ovn-nb(5). */
+const ovnBody = z
+  .strictObject({
+    when_empty: z
+      .enum(['reject', 'drop', 'event'])
+      .optional()
+      .describe(
+        'what a client meets while no backend is left: a reset, silence, or silence and an event for who listens',
+      ),
+    affinity: z
+      .enum(['hash', 'learned'])
+      .optional()
+      .describe(
+        'persistence by hash of the addresses, or learned by the switch (affinity_timeout; loses the first connection on the userspace datapath)',
+      ),
+    slots: z
+      .number()
+      .int()
+      .min(1)
+      .max(256)
+      .optional()
+      .describe('entries of the list of backends, at most: weights are shares of them'),
+    hairpin_snat_ip: text
+      .optional()
+      .describe('source, instead of the virtual address, where a client is its own backend'),
+    skip_snat: z.boolean().optional().describe("the router's lb_force_snat_ip is not for this service"),
+    force_snat: text
+      .optional()
+      .describe(
+        'lb_force_snat_ip of the routers it is attached to: an address, or router_ip; backends see it instead of the client',
+      ),
+    add_route: z.boolean().optional().describe('neighbouring routers get routes to the virtual address'),
+    neighbor_responder: z
+      .enum(['all', 'reachable', 'none'])
+      .optional()
+      .describe('for which virtual addresses routers answer ARP and ND'),
+    check_source: text
+      .optional()
+      .describe("address in the backends' network that checks come from; else a free one is chosen"),
+    template: z
+      .record(z.string().min(1).max(255), text)
+      .optional()
+      .describe('virtual address by chassis (Chassis_Template_Var); host is that of every other chassis'),
+  })
+  .meta({ id: 'OvnOptions' })
+export type OvnOptions = z.output<typeof ovnBody>
+
 /** What a client may send for a service. Values with texts of their own in GORB are checked by `readService`. */
 export const serviceBody = z
   .strictObject({
@@ -62,6 +109,7 @@ export const serviceBody = z
     drain: text.optional().describe('how long a removed backend may finish its connections, such as 30s'),
     plane: z.enum(planeNames, { error: `plane must be one of ${planeNames.join(', ')}` }).optional(),
     attach: attachBody.optional(),
+    ovn: ovnBody.optional(),
   })
   .meta({ id: 'ServiceOptions' })
 export type ServiceBody = z.output<typeof serviceBody>
@@ -85,6 +133,7 @@ export interface ServiceOptions {
     readonly routers?: string[] | undefined
     readonly groups?: string[] | undefined
   }
+  readonly ovn?: OvnOptions
 }
 
 /**
@@ -112,7 +161,7 @@ export function readService(body: ServiceBody, hasDefaultHost: boolean): Service
     fail(`method "${body.method}" is not a scheduler: choose one of ${schedulerNames.join(', ')}`)
   if (body.drain !== undefined) parseInterval(body.drain)
   if (body.persistence?.netmask !== undefined) prefixLength(body.persistence.netmask)
-  const { fwmark: mark, persistence, proxy_protocol, drain, plane, attach } = body
+  const { fwmark: mark, persistence, proxy_protocol, drain, plane, attach, ovn } = body
   return {
     host: body.host ?? '',
     port: body.port ?? 0,
@@ -121,7 +170,7 @@ export function readService(body: ServiceBody, hasDefaultHost: boolean): Service
     flags,
     persistent: body.persistent ?? false,
     fallback,
-    ...withoutUndefined({ fwmark: mark, persistence, proxy_protocol, drain, plane, attach }),
+    ...withoutUndefined({ fwmark: mark, persistence, proxy_protocol, drain, plane, attach, ovn }),
   }
 }
 

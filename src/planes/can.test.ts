@@ -1,23 +1,10 @@
 import { expect, it } from 'vitest'
+import { plainService } from '../../test/fixtures/virtualService.ts'
 import { unsupported } from './can.ts'
 import { ipvsCan } from './ipvs/can.ts'
-import type { VirtualService } from './plane.ts'
 import { userspaceCan } from './userspace/can.ts'
 
-const http: VirtualService = {
-  id: 'web',
-  address: '10.0.0.1',
-  port: 80,
-  protocol: 'http',
-  fwmark: 0,
-  family: 4,
-  scheduler: 'wrr',
-  flags: 0,
-  persistence: null,
-  proxyProtocol: false,
-  attach: null,
-  destinations: [],
-}
+const http = plainService({ protocol: 'http', scheduler: 'wrr' })
 
 it('http is for the userspace plane; ipvs refuses it and names that', () => {
   expect(unsupported(userspaceCan, http, [ipvsCan])).toBeNull()

@@ -66,6 +66,10 @@ const features: readonly Feature[] = [
     asks: (spec) => (spec.attach === null ? null : 'attach to switches, routers or groups (attach)'),
     can: (can) => can.attach,
   },
+  {
+    asks: (spec) => (spec.ovn === null ? null : 'use options of a virtual network (ovn)'),
+    can: (can) => can.name === 'ovn',
+  },
   ...(['nat', 'dr', 'tunnel'] as const).map((forwarding): Feature => ({
     asks: (spec) =>
       spec.destinations.some((d) => d.forwarding === forwarding)

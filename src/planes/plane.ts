@@ -4,10 +4,12 @@ import type {
   Forwarding,
   PlaneName,
   Protocol,
+  PulseType,
   SchedulerName,
   ServiceId,
   TunnelType,
 } from '../model/names.ts'
+import type { OvnOptions } from '../model/service.ts'
 import type { Refusal } from '../model/refusal.ts'
 
 /**
@@ -24,10 +26,19 @@ export interface Target<Spec, Key> {
   observe(scope: 'all' | readonly Key[]): AsyncIterable<readonly [Key, Spec]>
   /** One batch, one outcome a change, in order. A refused change leaves its entry as it was; the others are done. */
   apply(changes: readonly Change<Spec, Key>[]): Promise<readonly Outcome[]>
-  /** Where effect comes later than acceptance (ovn): one item for each applied change. */
-  readonly confirmed?: AsyncIterable<Confirmation<Key>>
+  /** Where effect comes later than acceptance (ovn): every accepted change, or a later one of its key, is `applied` in the end. */
+  readonly confirmed?: AsyncIterable<Confirmation<Spec, Key>>
   /** Health as the target itself sees it (a service monitor, a proxy whose connects fail). */
   readonly signals?: AsyncIterable<HealthReport>
+  /**
+   * Why it could not carry this service as things are there now, beyond `can`: asked before anything is stored.
+   * One sentence with the cure; null where it could.
+   */
+  refuses?(spec: Spec): string | null
+  /** What its own monitor says of a backend with a `check` now; null: nothing yet. */
+  health?(service: Key, backend: BackendId): { readonly up: boolean; readonly reason: string } | null
+  /** What whoever set this up should know: one sentence each, with the cure. */
+  advice?(key: Key): readonly string[]
   /** Counters of all or of some keys, as they are now. A key it does not hold is left out. */
   counters(keys?: readonly Key[]): Promise<ReadonlyMap<Key, ServiceCounters>>
   /** Where a connection of this kind would go, and why. */
@@ -48,7 +59,10 @@ export interface Target<Spec, Key> {
 
 export type Plane = Target<VirtualService, ServiceId>
 
-/** Add: before null. Remove: after null. `before` is what the target held when the plan was made. */
+/**
+ * Add: before null. Remove: after null. `before` is what the target held when the plan was made; where an entry of somebody
+ * else is taken over by a target with marks of its own on what it holds, `before` is as `foreign` told it, its id included.
+ */
 export interface Change<Spec, Key> {
   readonly key: Key
   readonly before: Spec | null
@@ -58,8 +72,11 @@ export interface Change<Spec, Key> {
 /** The error has the code `refused` (the plane said no) or `unreachable` (it could not be asked). */
 export type Outcome = { readonly ok: true } | { readonly ok: false; readonly error: Refusal }
 
-export interface Confirmation<Key> {
+export interface Confirmation<Spec, Key> {
   readonly key: Key
+  /** The very object that `apply` was given; applied, it stands for all earlier ones of the key. null: of an earlier run. */
+  readonly change: Change<Spec, Key> | null
+  /** `accepted` may be told again and again while some lag. */
   readonly state: 'accepted' | 'applied'
   /** Those that have not followed yet, by name. */
   readonly lagging: readonly string[]
@@ -94,6 +111,8 @@ export interface VirtualService {
     readonly routers: readonly string[]
     readonly groups: readonly string[]
   } | null
+  /** What only a virtual network has; null where nothing was said. */
+  readonly ovn: OvnOptions | null
   /** In the order they were created. */
   readonly destinations: readonly Destination[]
 }
@@ -115,12 +134,32 @@ export interface Destination {
   /** IPVS thresholds: above the upper skipped until below the lower (3/4 of the upper where 0). 0: none. */
   readonly upperThreshold: number
   readonly lowerThreshold: number
+  /** What the plane's own monitor is to check, of the kinds in `can.checks`; null: nothing. */
+  readonly check: DestinationCheck | null
+}
+
+/** Times in milliseconds. */
+export interface DestinationCheck {
+  readonly type: PulseType
+  readonly intervalMs: number
+  readonly timeoutMs: number
+  readonly rise: number
+  readonly fall: number
+  /**
+   * True: while the monitor says down, the plane leaves it out by itself, also while no Torb runs. False: the weight alone
+   * decides, and the monitor only tells: where the weight is 0 by wish (configured, drain), or 1 by fb-zero-to-one.
+   */
+  readonly decides: boolean
 }
 
 /** What a plane can do, as data: validation, `doctor` and the conformance suite read it. */
 export interface Capabilities {
   readonly name: PlaneName
   readonly schedulers: ReadonlySet<SchedulerName>
+  /** `exact`: shares follow the discipline's order. `hash`: connections are spread by a hash, so shares are statistical. */
+  readonly spread: 'exact' | 'hash'
+  /** Kinds of pulses that it carries out itself, and tells of by `health` and `signals`. */
+  readonly checks: ReadonlySet<PulseType>
   /** Where schedulers are kernel modules: what their module names begin with, so that a missing one can be loaded. */
   readonly schedulerModules?: string
   /** Bits of `flagBit` that it honours. */
@@ -218,7 +257,20 @@ export function sameDestination(a: Destination, b: Destination): boolean {
     a.tunnel?.port === b.tunnel?.port &&
     a.maxConnections === b.maxConnections &&
     a.upperThreshold === b.upperThreshold &&
-    a.lowerThreshold === b.lowerThreshold
+    a.lowerThreshold === b.lowerThreshold &&
+    sameCheck(a.check, b.check)
+  )
+}
+
+function sameCheck(a: DestinationCheck | null, b: DestinationCheck | null): boolean {
+  if (a === null || b === null) return a === b
+  return (
+    a.type === b.type &&
+    a.intervalMs === b.intervalMs &&
+    a.timeoutMs === b.timeoutMs &&
+    a.rise === b.rise &&
+    a.fall === b.fall &&
+    a.decides === b.decides
   )
 }
 

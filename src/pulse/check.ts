@@ -7,6 +7,8 @@
 export type CheckSpec =
   | { readonly kind: 'none' }
   | { readonly kind: 'tcp'; readonly address: string; readonly port: number; readonly timeoutMs: number }
+  /** Silence is success: `waitMs` is how long an error is waited for. */
+  | { readonly kind: 'udp'; readonly address: string; readonly port: number; readonly waitMs: number }
   | {
       readonly kind: 'http'
       readonly scheme: 'http' | 'https'

@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process'
+import { createSocket, type Socket as UdpSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { createServer as createHttpServer, type RequestListener, type Server as HttpServer } from 'node:http'
 import { createServer as createHttpsServer } from 'node:https'
@@ -10,6 +11,7 @@ import { none } from './none.ts'
 import { makePulse } from './pulse.ts'
 import { failure } from './reasons.ts'
 import { isItself, tcp } from './tcp.ts'
+import { udp } from './udp.ts'
 
 type HttpSpec = Extract<CheckSpec, { kind: 'http' }>
 
@@ -142,6 +144,52 @@ describe('tcp', () => {
     let told = false
     tcp({ kind: 'tcp', address: '127.0.0.1', port, timeoutMs: 5000 }, () => (told = true)).cancel()
     await probeTcp(port)
+    expect(told).toBe(false)
+  })
+})
+
+describe('udp', () => {
+  const probe = (port: number, address = '127.0.0.1', waitMs = 50): Promise<CheckResult | Undecided> =>
+    new Promise((resolve) => udp({ kind: 'udp', address, port, waitMs }, resolve))
+  const bind = async (address: string, answers: boolean): Promise<UdpSocket> => {
+    const socket = createSocket(address === '::1' ? 'udp6' : 'udp4')
+    socket.on('message', (_, { port, address: from }) => answers && socket.send('here', port, from))
+    socket.bind(0, address)
+    await once(socket, 'listening')
+    return socket
+  }
+
+  it.each([
+    ['127.0.0.1', true],
+    ['127.0.0.1', false],
+    ['::1', true],
+  ])('is up where a socket of %s is bound, answering: %s; down after it closed', async (address, answers) => {
+    const server = await bind(address, answers)
+    const { port } = server.address()
+    expect(await probe(port, address)).toEqual(up)
+    server.close()
+    await once(server, 'close')
+    expect(await probe(port, address, 5000)).toEqual(downBy('connection refused'))
+  })
+
+  it('resolves a name', async () => {
+    const server = await bind('127.0.0.1', true)
+    expect(await probe(server.address().port, 'localhost')).toEqual(up)
+    server.close()
+  })
+
+  it.each([
+    [0, '127.0.0.1'],
+    [70_000, '127.0.0.1'],
+    [80, unresolvable],
+  ])('is down, and not an exception, at port %i of %s', async (port, address) => {
+    expect(await probe(port, address, 5000)).toMatchObject({ up: false, reason: expect.stringMatching(/\w/) })
+  })
+
+  it('ends without a word when cancelled', async () => {
+    let told = false
+    udp({ kind: 'udp', address: '127.0.0.1', port: 9, waitMs: 1 }, () => (told = true)).cancel()
+    await probe(9)
     expect(told).toBe(false)
   })
 })

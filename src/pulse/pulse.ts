@@ -5,6 +5,7 @@ import { http } from './http.ts'
 import { none } from './none.ts'
 import { noAnswer } from './reasons.ts'
 import { tcp } from './tcp.ts'
+import { udp } from './udp.ts'
 
 export type Probes = { readonly [Kind in CheckSpec['kind']]: Probe<Extract<CheckSpec, { kind: Kind }>> }
 
@@ -24,7 +25,7 @@ export interface PulseSettings<Key> {
   readonly timer?: (ms: number, fire: () => void) => () => void
 }
 
-export const realProbes: Probes = { none, tcp, http }
+export const realProbes: Probes = { none, tcp, udp, http }
 
 const defaultMaxInFlight = 4096
 /** Checks started before other work of the process gets its turn: about 3 ms. */
@@ -271,6 +272,8 @@ class Scheduler<Key> implements Pulse<Key> {
         return this.#probes.none(check, done)
       case 'tcp':
         return this.#probes.tcp(check, done)
+      case 'udp':
+        return this.#probes.udp(check, done)
       case 'http':
         return this.#probes.http(check, done)
       default:

@@ -137,6 +137,7 @@ export class Rig {
         maxConnections: 0,
         upperThreshold: 0,
         lowerThreshold: 0,
+        check: null,
         ...each,
       }
     })
@@ -152,6 +153,7 @@ export class Rig {
       persistence: null,
       proxyProtocol: false,
       attach: this.world.attach,
+      ovn: null,
       ...rest,
       // A scheduler that was asked for comes without the flags of `any`.
       ...(wish.scheduler === undefined || wish.flags !== undefined ? {} : { flags: 0 }),

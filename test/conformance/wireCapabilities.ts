@@ -8,6 +8,7 @@ export type WireCapabilities = SetsAsLists<Capabilities>
 export const toWire = (can: Capabilities): WireCapabilities => ({
   ...can,
   schedulers: [...can.schedulers],
+  checks: [...can.checks],
   forwarding: [...can.forwarding],
   tunnels: [...can.tunnels],
   protocols: [...can.protocols],
@@ -17,6 +18,7 @@ export const toWire = (can: Capabilities): WireCapabilities => ({
 export const fromWire = (can: WireCapabilities): Capabilities => ({
   ...can,
   schedulers: new Set(can.schedulers),
+  checks: new Set(can.checks),
   forwarding: new Set(can.forwarding),
   tunnels: new Set(can.tunnels),
   protocols: new Set(can.protocols),

@@ -65,6 +65,7 @@ const destinationOf = (frame: Omit<VirtualService, 'destinations'>) =>
         maxConnections: 0,
         upperThreshold,
         lowerThreshold: lowerThreshold < upperThreshold ? lowerThreshold : 0,
+        check: null,
       }
     })
 
@@ -102,6 +103,7 @@ const service = fc
         head.place === 'any' ? (head.persistence ?? { timeout: 300, prefix: 32 }) : head.persistence,
       proxyProtocol: false,
       attach: null,
+      ovn: null,
     }
     const named = { ...frame, id: endpointKey(frame) }
     return fc

@@ -1,3 +1,4 @@
+import { plainDestination, plainService } from '../fixtures/virtualService.ts'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { umlMissing } from '../../lab/uml/install.ts'
@@ -7,35 +8,11 @@ import type { actor } from './ipvsadm.actor.ts'
 
 const missing = umlMissing()
 
-const destination = (address: string, fields: Partial<Destination> = {}): Destination => ({
-  id: address,
-  address,
-  port: 8080,
-  weight: 100,
-  maxWeight: 100,
-  forwarding: 'nat',
-  tunnel: null,
-  maxConnections: 0,
-  upperThreshold: 0,
-  lowerThreshold: 0,
-  ...fields,
-})
+const destination = (address: string, fields: Partial<Destination> = {}): Destination =>
+  plainDestination(address, { id: address, port: 8080, weight: 100, maxWeight: 100, ...fields })
 
-const service = (fields: Partial<VirtualService>): VirtualService => ({
-  id: JSON.stringify(fields),
-  address: '10.0.0.1',
-  port: 80,
-  protocol: 'tcp',
-  fwmark: 0,
-  family: 4,
-  scheduler: 'wrr',
-  flags: 0,
-  persistence: null,
-  proxyProtocol: false,
-  attach: null,
-  destinations: [],
-  ...fields,
-})
+const service = (fields: Partial<VirtualService>): VirtualService =>
+  plainService({ id: JSON.stringify(fields), scheduler: 'wrr', ...fields })
 
 /** One service of each kind that people write. */
 const mixed: readonly VirtualService[] = [

@@ -5,6 +5,8 @@ import type { Capabilities } from '../plane.ts'
 export const ipvsCan: Capabilities = {
   name: 'ipvs',
   schedulers: new Set(schedulerNames),
+  spread: 'exact',
+  checks: new Set(),
   schedulerModules: 'ip_vs_',
   flags: flagBit.hashed | flagBit.onePacket | flagBit.fallback | flagBit.port | flagBit.third,
   forwarding: new Set(['nat', 'dr', 'tunnel']),

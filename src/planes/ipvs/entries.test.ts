@@ -47,6 +47,7 @@ const destinationOf = (family: 4 | 6): fc.Arbitrary<Destination> =>
       ...rest,
       ...limits,
       tunnel: rest.forwarding === 'tunnel' ? { type, port: tunnelPort } : null,
+      check: null,
     }))
 
 const serviceOf = (family: 4 | 6): fc.Arbitrary<VirtualService> =>
@@ -81,7 +82,7 @@ const serviceOf = (family: 4 | 6): fc.Arbitrary<VirtualService> =>
         selector: ({ address, port }) => `${address} ${port}`,
       }),
     })
-    .map(({ endpoint, ...rest }) => ({ ...rest, ...endpoint, proxyProtocol: false, attach: null }))
+    .map(({ endpoint, ...rest }) => ({ ...rest, ...endpoint, proxyProtocol: false, attach: null, ovn: null }))
 
 const anyService = fc.oneof(serviceOf(4), serviceOf(6))
 

@@ -121,6 +121,7 @@ export function fromEntries(
       (service.flags & persistentFlag) === 0 ? null : { timeout: service.timeout, prefix: service.prefix },
     proxyProtocol: false,
     attach: known?.attach ?? null,
+    ovn: null,
     destinations: inOrder(destinations, known?.destinations ?? []),
   }
 }
@@ -155,6 +156,7 @@ function fromDestination(seen: IpvsDestination, known: Destination | null): Dest
     forwarding,
     tunnel: forwarding === 'tunnel' ? { type, port: seen.tunnelPort } : null,
     maxConnections: known?.maxConnections ?? 0,
+    check: known?.check ?? null,
     upperThreshold: seen.upperThreshold,
     lowerThreshold: seen.lowerThreshold,
   }

@@ -1,5 +1,6 @@
+import { plainDestination, plainService } from '../../../test/fixtures/virtualService.ts'
 import type { Ipvs, IpvsCommand } from '../../kernel/netlink/ipvsEntries.ts'
-import type { Outcome, VirtualService } from '../plane.ts'
+import type { Destination, Outcome, VirtualService } from '../plane.ts'
 import { destinationText, keyText } from './entries.ts'
 import { IpvsPlane } from './plane.ts'
 
@@ -68,40 +69,11 @@ export async function openOver(
   return { plane, commands: seen.commands, calls: () => seen.calls - before }
 }
 
-export function virtualService(fields: Partial<VirtualService> = {}): VirtualService {
-  return {
-    id: 'web',
-    address: '10.9.0.1',
-    port: 80,
-    protocol: 'tcp',
-    fwmark: 0,
-    family: 4,
-    scheduler: 'rr',
-    flags: 0,
-    persistence: null,
-    proxyProtocol: false,
-    attach: null,
-    destinations: [],
-    ...fields,
-  }
-}
+export const virtualService = (fields: Partial<VirtualService> = {}): VirtualService =>
+  plainService({ address: '10.9.0.1', ...fields })
 
-export const destination = (
-  host: number,
-  fields: Partial<VirtualService['destinations'][number]> = {},
-): VirtualService['destinations'][number] => ({
-  id: `b${host}`,
-  address: `10.8.0.${host}`,
-  port: 80,
-  weight: 1,
-  maxWeight: 1,
-  forwarding: 'nat',
-  tunnel: null,
-  maxConnections: 0,
-  upperThreshold: 0,
-  lowerThreshold: 0,
-  ...fields,
-})
+export const destination = (host: number, fields: Partial<Destination> = {}): Destination =>
+  plainDestination(`10.8.0.${host}`, { id: `b${host}`, maxWeight: 1, ...fields })
 
 /** All that a table holds as text, in an order of its own. */
 export const contents = (ipvs: Ipvs): string[] =>

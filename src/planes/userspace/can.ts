@@ -4,6 +4,8 @@ import type { Capabilities } from '../plane.ts'
 export const userspaceCan: Capabilities = {
   name: 'userspace',
   schedulers: new Set(schedulerNames),
+  spread: 'exact',
+  checks: new Set(),
   flags: flagBit.hashed | flagBit.onePacket | flagBit.fallback | flagBit.port | flagBit.third,
   forwarding: new Set(['nat']),
   tunnels: new Set(),

@@ -1,3 +1,4 @@
+import { plainDestination, plainService } from '../../../test/fixtures/virtualService.ts'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net'
@@ -79,7 +80,13 @@ export class Rig implements AsyncDisposable {
   }
 
   destination(address: string, port: number, rest: Partial<Destination> = {}): Destination {
-    return { ...defaults, id: `b${this.#backends++}`, address, port, ...rest }
+    return plainDestination(address, {
+      id: `b${this.#backends++}`,
+      port,
+      weight: 100,
+      maxWeight: 100,
+      ...rest,
+    })
   }
 
   async service(
@@ -89,15 +96,7 @@ export class Rig implements AsyncDisposable {
     const protocol = rest.protocol ?? 'tcp'
     const address = rest.address ?? '127.0.0.1'
     const port = rest.port ?? (await freePort(address))
-    const spec: VirtualService = {
-      ...serviceDefaults,
-      id: 'web',
-      ...rest,
-      protocol,
-      address,
-      port,
-      destinations,
-    }
+    const spec = plainService({ ...rest, protocol, address, port, destinations })
     await this.put(spec)
     return spec
   }
@@ -144,26 +143,6 @@ export interface Backend {
   readonly sockets: ReadonlySet<Socket>
   readonly destination: Destination
 }
-
-const defaults: Omit<Destination, 'id' | 'address' | 'port'> = {
-  weight: 100,
-  maxWeight: 100,
-  forwarding: 'nat',
-  tunnel: null,
-  maxConnections: 0,
-  upperThreshold: 0,
-  lowerThreshold: 0,
-}
-
-const serviceDefaults = {
-  fwmark: 0,
-  family: 4,
-  scheduler: 'rr',
-  flags: 0,
-  persistence: null,
-  proxyProtocol: false,
-  attach: null,
-} as const satisfies Partial<VirtualService>
 
 /** A port that nothing listens on, for both protocols. */
 export async function freePort(address = '127.0.0.1'): Promise<number> {

@@ -1,3 +1,4 @@
+import { plainDestination } from '../../../test/fixtures/virtualService.ts'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { Destination } from '../plane.ts'
@@ -6,19 +7,8 @@ import { Roster } from './roster.ts'
 
 const estimator = new Estimator(() => 0)
 
-const destination = (id: number, rest: Partial<Destination> = {}): Destination => ({
-  id: `b${id}`,
-  address: `10.0.0.${id}`,
-  port: 80,
-  weight: 1,
-  maxWeight: 1,
-  forwarding: 'nat',
-  tunnel: null,
-  maxConnections: 0,
-  upperThreshold: 0,
-  lowerThreshold: 0,
-  ...rest,
-})
+const destination = (id: number, rest: Partial<Destination> = {}): Destination =>
+  plainDestination(`10.0.0.${id}`, { id: `b${id}`, maxWeight: 1, ...rest })
 
 /** The part of the table that counts. */
 const shown = ({ table }: Roster): unknown[] =>

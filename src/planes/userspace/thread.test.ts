@@ -1,3 +1,4 @@
+import { plainDestination, plainService } from '../../../test/fixtures/virtualService.ts'
 import { once } from 'node:events'
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
 import { Worker } from 'node:worker_threads'
@@ -13,33 +14,13 @@ describe('the userspace plane in a thread of its own', () => {
   async function world() {
     const server = createServer((socket) => socket.end('hello')).listen(0, '127.0.0.1')
     await once(server, 'listening')
-    const spec: VirtualService = {
-      id: 'web',
+    const spec = plainService({
       address: '127.0.0.1',
       port: await freePort(),
-      protocol: 'tcp',
-      fwmark: 0,
-      family: 4,
-      scheduler: 'rr',
-      flags: 0,
-      persistence: null,
-      proxyProtocol: false,
-      attach: null,
       destinations: [
-        {
-          id: 'b',
-          address: '127.0.0.1',
-          port: (server.address() as AddressInfo).port,
-          weight: 1,
-          maxWeight: 1,
-          forwarding: 'nat',
-          tunnel: null,
-          maxConnections: 0,
-          upperThreshold: 0,
-          lowerThreshold: 0,
-        },
+        plainDestination('127.0.0.1', { id: 'b', port: (server.address() as AddressInfo).port }),
       ],
-    }
+    })
     const told: string[] = []
     const log = {
       info: (text: string) => void told.push(text),
