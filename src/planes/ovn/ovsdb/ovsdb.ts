@@ -119,8 +119,20 @@ export type Operation =
       readonly until: '==' | '!='
       readonly rows: readonly Readonly<Record<string, ColumnInput>>[]
     }
-  | { readonly op: 'select'; readonly table: string; readonly where: Where; readonly columns: readonly string[] }
+  | {
+      readonly op: 'select'
+      readonly table: string
+      readonly where: Where
+      readonly columns: readonly string[]
+    }
   | { readonly op: 'comment'; readonly comment: string }
+  | LockAssertion
+
+/** Fails the transaction with `not owner` where this connection does not hold the lock. */
+export interface LockAssertion {
+  readonly op: 'assert'
+  readonly lock: string
+}
 
 export interface OperationResult {
   /** Rows that an update, mutate or delete met. */
@@ -184,5 +196,5 @@ export interface OvsdbLock {
   readonly held: boolean
   watch(listener: (held: boolean) => void): () => void
   /** For the head of a transaction: it fails with `not owner` where the lock is not held. */
-  readonly assertion: { readonly op: 'assert'; readonly lock: string }
+  readonly assertion: LockAssertion
 }

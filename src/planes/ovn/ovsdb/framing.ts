@@ -1,0 +1,64 @@
+const quote = 0x22
+const backslash = 0x5c
+const open = 0x7b
+const close = 0x7d
+
+/** More than any database that an ovsdb-server holds in memory at ease; a text of V8 has at most 512 MiB. */
+const maxMessageBytes = 256 << 20
+
+/** What came is not what RFC 7047 has; the connection is of no use any more. */
+export class ProtocolError extends Error {
+  override readonly name = 'ProtocolError'
+}
+
+/**
+ * Cuts a stream of JSON objects, which RFC 7047 (section 4) sends one after the other without a length: an object ends
+ * with the brace that closes its first one. Bytes come in any pieces.
+ */
+export class Splitter {
+  readonly #max: number
+  /** Of the unfinished object. */
+  #pieces: Uint8Array[] = []
+  #bytes = 0
+  #depth = 0
+  #inString = false
+  #escaped = false
+
+  constructor(max = maxMessageBytes) {
+    this.#max = max
+  }
+
+  /** @returns the texts of the objects that end in these bytes @throws ProtocolError */
+  push(bytes: Uint8Array): string[] {
+    const texts: string[] = []
+    let start = 0
+    for (let i = 0; i < bytes.length; i++) {
+      const byte = bytes[i] ?? 0
+      if (this.#escaped) this.#escaped = false
+      else if (this.#inString) {
+        if (byte === quote) this.#inString = false
+        else if (byte === backslash) this.#escaped = true
+      } else if (byte === open) {
+        if (this.#depth++ === 0) start = i
+      } else if (this.#depth === 0) {
+        if (!isSpace(byte)) throw new ProtocolError(`byte 0x${byte.toString(16)} stands between JSON objects`)
+      } else if (byte === quote) this.#inString = true
+      else if (byte === close && --this.#depth === 0) {
+        this.#keep(bytes.subarray(start, i + 1))
+        texts.push(Buffer.concat(this.#pieces).toString())
+        this.#pieces = []
+        this.#bytes = 0
+      }
+    }
+    if (this.#depth > 0) this.#keep(bytes.subarray(start))
+    return texts
+  }
+
+  #keep(piece: Uint8Array): void {
+    this.#bytes += piece.length
+    if (this.#bytes > this.#max) throw new ProtocolError(`a message has more than ${this.#max} bytes`)
+    this.#pieces.push(piece)
+  }
+}
+
+const isSpace = (byte: number): boolean => byte === 0x20 || (byte >= 0x09 && byte <= 0x0d)
