@@ -62,6 +62,9 @@ export const northboundTables = {
     },
     wanted: { ha_chassis_group: 'optional' },
   },
+  Gateway_Chassis: { required: { chassis_name: 'string', priority: 'integer' } },
+  HA_Chassis_Group: { required: { ha_chassis: 'set' } },
+  HA_Chassis: { required: { chassis_name: 'string', priority: 'integer' } },
   Logical_Router_Static_Route: {
     required: { ip_prefix: 'string', nexthop: 'string', policy: 'optional', output_port: 'optional' },
   },
@@ -74,7 +77,10 @@ export const northboundTables = {
       options: 'map',
     },
   },
-  Chassis_Template_Var: { required: {}, wanted: { chassis: 'string', variables: 'map', external_ids: 'map' } },
+  Chassis_Template_Var: {
+    required: {},
+    wanted: { chassis: 'string', variables: 'map', external_ids: 'map' },
+  },
 } as const
 
 /** Columns of OVN_Southbound (ovn-sb(5)) that are read. */

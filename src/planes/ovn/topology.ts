@@ -1,0 +1,457 @@
+import { canonicalAddress, familyOf, type Family } from '../../model/address.ts'
+import type { RowChange, Uuid } from './ovsdb/ovsdb.ts'
+import { RowIndex } from './rowIndex.ts'
+import { contains, hosts, networkText, parseSubnet, type Subnet } from './subnet.ts'
+import type { Northbound, NorthboundRow, NorthboundTable, northboundTables } from './tables.ts'
+
+export type SwitchRow = NorthboundRow<'Logical_Switch'>
+export type RouterRow = NorthboundRow<'Logical_Router'>
+export type SwitchPortRow = NorthboundRow<'Logical_Switch_Port'>
+export type RouterPortRow = NorthboundRow<'Logical_Router_Port'>
+export type BalancerRow = NorthboundRow<'Load_Balancer'>
+export type GroupRow = NorthboundRow<'Load_Balancer_Group'>
+export type NatRow = NorthboundRow<'NAT'>
+export type RouteRow = NorthboundRow<'Logical_Router_Static_Route'>
+
+/**
+ * gateway: on one chassis (options:chassis). gateway-port: distributed, what leaves by a gateway port passes one chassis.
+ * distributed: on every chassis, with no such port.
+ */
+export type RouterKind = 'gateway' | 'gateway-port' | 'distributed'
+
+export type Datapath =
+  | { readonly kind: 'switch'; readonly row: SwitchRow }
+  | { readonly kind: 'router'; readonly row: RouterRow }
+
+/** A datapath that evaluates a load balancer. */
+export interface Reached {
+  readonly datapath: Datapath
+  /** Group by which; null where the datapath names the load balancer itself. */
+  readonly group: string | null
+}
+
+/** Where a switch and a router meet. */
+export interface Link {
+  readonly switch: SwitchRow
+  readonly switchPort: SwitchPortRow
+  readonly router: RouterRow
+  readonly routerPort: RouterPortRow
+}
+
+/** What a switch port's `addresses` say, dynamic ones included. */
+export interface PortAddresses {
+  /** Canonical. */
+  readonly addresses: readonly string[]
+  /** First one; null where there is none. */
+  readonly mac: string | null
+  /** It takes packets to any address that no other port has. */
+  readonly unknown: boolean
+}
+
+/**
+ * The logical network of a northbound database: an indexed view of the replica, kept up by its changes.
+ *
+ * Ports and load balancers are found by key, whatever their number; the replica's rows are the answers.
+ */
+export class Topology {
+  readonly #database: Pick<Northbound, 'rows'>
+  readonly #switchNames = new RowIndex<SwitchRow>(({ name }) => [name])
+  readonly #switchOfPort = new RowIndex<SwitchRow>(({ ports }) => texts(ports))
+  readonly #routerNames = new RowIndex<RouterRow>(({ name }) => [name])
+  readonly #routerOfPort = new RowIndex<RouterRow>(({ ports }) => texts(ports))
+  readonly #portNames = new RowIndex<SwitchPortRow>(({ name }) => [name])
+  readonly #holders = new RowIndex<SwitchPortRow>((row) => portAddresses(row).addresses)
+  /** Switch ports by the name of their router port. */
+  readonly #towards = new RowIndex<SwitchPortRow>((row) => routerPortName(row) ?? [])
+  readonly #routerPortNames = new RowIndex<RouterPortRow>(({ name }) => [name])
+  readonly #routerPortAddresses = new RowIndex<RouterPortRow>((row) =>
+    networksOf(row).map(({ address }) => address),
+  )
+  readonly #groupNames = new RowIndex<GroupRow>(({ name = '' }) => [name])
+  readonly #groupsOf = new RowIndex<GroupRow>((row) => texts(row.load_balancer ?? []))
+  /** Switches and routers by load balancers and groups that they name. */
+  readonly #switchesWith = new RowIndex<SwitchRow>(attached)
+  readonly #routersWith = new RowIndex<RouterRow>(attached)
+  readonly #balancersByVip = new RowIndex<BalancerRow>((row) => vipAddresses(row))
+  readonly #indexes: { readonly [T in NorthboundTable]?: readonly RowIndex<NorthboundRow<T>>[] } = {
+    Logical_Switch: [this.#switchNames, this.#switchOfPort, this.#switchesWith],
+    Logical_Router: [this.#routerNames, this.#routerOfPort, this.#routersWith],
+    Logical_Switch_Port: [this.#portNames, this.#holders, this.#towards],
+    Logical_Router_Port: [this.#routerPortNames, this.#routerPortAddresses],
+    Load_Balancer: [this.#balancersByVip],
+    Load_Balancer_Group: [this.#groupNames, this.#groupsOf],
+  }
+  /** Ports of a switch that are no endpoints. */
+  readonly #special = new Map<Uuid, readonly SwitchPortRow[]>()
+  #version = 0
+
+  /** Reads what the replica holds; its later changes are for `apply`. */
+  constructor(database: Pick<Northbound, 'rows'>) {
+    this.#database = database
+    for (const table of Object.keys(this.#indexes) as NorthboundTable[]) {
+      for (const row of database.rows(table).values()) this.#replace(table, null, row)
+    }
+  }
+
+  /** Takes over what a subscription of the same replica reports. */
+  apply(changes: readonly RowChange<typeof northboundTables>[]): void {
+    let moved = false
+    for (const { table, before, after } of changes) {
+      if (this.#replace(table, before, after)) moved = true
+    }
+    if (moved) this.#version++
+  }
+
+  /** Another number after each change of the network; load balancers' own rows and ports that come up are no part of it. */
+  get version(): number {
+    return this.#version
+  }
+
+  switchesNamed(name: string): readonly SwitchRow[] {
+    return this.#found('Logical_Switch', this.#switchNames.get(name))
+  }
+
+  routersNamed(name: string): readonly RouterRow[] {
+    return this.#found('Logical_Router', this.#routerNames.get(name))
+  }
+
+  groupNamed(name: string): GroupRow | null {
+    return this.#found('Load_Balancer_Group', this.#groupNames.get(name))[0] ?? null
+  }
+
+  portNamed(name: string): SwitchPortRow | null {
+    return this.#found('Logical_Switch_Port', this.#portNames.get(name))[0] ?? null
+  }
+
+  /** All switches. */
+  switches(): Iterable<SwitchRow> {
+    return this.#rows('Logical_Switch').values()
+  }
+
+  routers(): Iterable<RouterRow> {
+    return this.#rows('Logical_Router').values()
+  }
+
+  switchOf(port: SwitchPortRow): SwitchRow | null {
+    return this.#found('Logical_Switch', this.#switchOfPort.get(port.uuid))[0] ?? null
+  }
+
+  routerOf(port: RouterPortRow): RouterRow | null {
+    return this.#found('Logical_Router', this.#routerOfPort.get(port.uuid))[0] ?? null
+  }
+
+  /** Switch ports that have this address; more than one where networks overlap. */
+  holders(address: string): readonly SwitchPortRow[] {
+    return this.#found('Logical_Switch_Port', this.#holders.get(address))
+  }
+
+  /** Router ports that have this address. */
+  routerPortsWith(address: string): readonly RouterPortRow[] {
+    return this.#found('Logical_Router_Port', this.#routerPortAddresses.get(address))
+  }
+
+  routerPortNamed(name: string): RouterPortRow | null {
+    return this.#found('Logical_Router_Port', this.#routerPortNames.get(name))[0] ?? null
+  }
+
+  routerPorts(router: RouterRow): readonly RouterPortRow[] {
+    return this.#found('Logical_Router_Port', texts(router.ports))
+  }
+
+  /** Ports of a switch that are endpoints: virtual machines, containers. */
+  *endpoints(of: SwitchRow): Generator<SwitchPortRow> {
+    const ports = this.#rows('Logical_Switch_Port')
+    for (const uuid of texts(of.ports)) {
+      const port = ports.get(uuid)
+      if (port !== undefined && isEndpoint(port)) yield port
+    }
+  }
+
+  /** Where a switch has routers. */
+  links(of: SwitchRow): readonly Link[] {
+    return this.#specialPorts(of).flatMap((switchPort) => {
+      const name = routerPortName(switchPort)?.[0]
+      const routerPort = name === undefined ? null : this.routerPortNamed(name)
+      const router = routerPort === null ? null : this.routerOf(routerPort)
+      return routerPort === null || router === null ? [] : [{ switch: of, switchPort, router, routerPort }]
+    })
+  }
+
+  /** Where a router has switches. */
+  linksOf(router: RouterRow): readonly Link[] {
+    return this.routerPorts(router).flatMap((routerPort) =>
+      this.#found('Logical_Switch_Port', this.#towards.get(routerPort.name)).flatMap((switchPort) => {
+        const of = this.switchOf(switchPort)
+        return of === null ? [] : [{ switch: of, switchPort, router, routerPort }]
+      }),
+    )
+  }
+
+  /** The router port that a router port is joined to without a switch between. */
+  peerOf(port: RouterPortRow): RouterPortRow | null {
+    return typeof port.peer === 'string' ? this.routerPortNamed(port.peer) : null
+  }
+
+  /** True where a switch leads out of the logical network: to a physical one, by gateway or VTEP. */
+  leadsOutside(of: SwitchRow): boolean {
+    return this.#specialPorts(of).some(({ type }) => ['localnet', 'l2gateway', 'vtep'].includes(type))
+  }
+
+  /** Networks of a switch: those of its routers' ports and that of its own address management. */
+  subnets(of: SwitchRow): readonly Subnet[] {
+    const { subnet, ipv6_prefix } = Object.fromEntries(of.other_config)
+    const own = [subnet, ipv6_prefix === undefined ? undefined : `${ipv6_prefix.replace(/\/.*/, '')}/64`]
+    const all = [
+      ...this.links(of).flatMap(({ routerPort }) => networksOf(routerPort)),
+      ...own.flatMap((text) => (text === undefined ? [] : (parseSubnet(text) ?? []))),
+    ]
+    return [...new Map(all.toReversed().map((one) => [networkText(one), one])).values()].toReversed()
+  }
+
+  kindOf(router: RouterRow): RouterKind {
+    if (router.options.has('chassis')) return 'gateway'
+    return this.gatewayPorts(router).length > 0 ? 'gateway-port' : 'distributed'
+  }
+
+  /** Gateway ports of a distributed router with their chassis, most wanted first. */
+  gatewayPorts(
+    router: RouterRow,
+  ): readonly { readonly port: RouterPortRow; readonly chassis: readonly string[] }[] {
+    if (router.options.has('chassis')) return []
+    return this.routerPorts(router).flatMap((port) => {
+      const chassis = this.#gatewayChassis(port)
+      return chassis.length === 0 ? [] : [{ port, chassis }]
+    })
+  }
+
+  natOf(router: RouterRow): readonly NatRow[] {
+    return this.#found('NAT', texts(router.nat))
+  }
+
+  staticRoutesOf(router: RouterRow): readonly RouteRow[] {
+    return this.#found('Logical_Router_Static_Route', texts(router.static_routes))
+  }
+
+  /** Switches and routers that evaluate a load balancer. */
+  reach(balancer: Uuid): readonly Reached[] {
+    const direct = this.#reachedBy(balancer, null)
+    const grouped = this.#found('Load_Balancer_Group', this.#groupsOf.get(balancer)).flatMap(
+      ({ uuid, name = '' }) => this.#reachedBy(uuid, name),
+    )
+    const found = this.#withSwitchesOfRouters([...direct, ...grouped])
+    return [...new Map(found.toReversed().map((one) => [one.datapath.row.uuid, one])).values()].toReversed()
+  }
+
+  /** Switches and routers that name a group. */
+  reachOfGroup(group: GroupRow): readonly Reached[] {
+    return this.#withSwitchesOfRouters(this.#reachedBy(group.uuid, group.name ?? ''))
+  }
+
+  /** Load balancers with a virtual service at this address, of any port; templates by their text. */
+  balancersAt(address: string): readonly BalancerRow[] {
+    return this.#found('Load_Balancer', this.#balancersByVip.get(address))
+  }
+
+  balancer(uuid: Uuid): BalancerRow | null {
+    return this.#rows('Load_Balancer').get(uuid) ?? null
+  }
+
+  /**
+   * Addresses of a switch that nobody has: no port, router, NAT rule, virtual service or check, and that its address
+   * management does not give away unasked. From the end of the network.
+   */
+  *freeAddresses(of: SwitchRow, family: Family): Generator<string> {
+    const excluded = (of.other_config.get('exclude_ips') ?? '')
+      .split(/\s+/)
+      .flatMap((text) => range(text) ?? [])
+    const taken = this.#takenAddresses()
+    for (const subnet of this.subnets(of)) {
+      if (familyOf(subnet.address) !== family) continue
+      for (const address of hosts(subnet)) {
+        const number = family === 4 ? numberOf(address) : -1
+        if (excluded.some(([from, to]) => from <= number && number <= to)) continue
+        if (taken.has(address) || this.holders(address).length > 0) continue
+        if (this.routerPortsWith(address).length > 0 || this.balancersAt(address).length > 0) continue
+        yield address
+      }
+    }
+  }
+
+  /** External addresses of NAT rules and sources of checks. */
+  #takenAddresses(): ReadonlySet<string> {
+    const taken = new Set<string>()
+    const add = (text: string): void => {
+      if (familyOf(text) !== null) taken.add(canonicalAddress(text))
+    }
+    for (const { external_ip: external } of this.#rows('NAT').values()) add(external)
+    for (const { ip_port_mappings: mappings } of this.#rows('Load_Balancer').values()) {
+      for (const mapping of mappings?.values() ?? []) add(/:\[?([^\]]*)\]?$/.exec(mapping)?.[1] ?? '')
+    }
+    return taken
+  }
+
+  #gatewayChassis(port: RouterPortRow): readonly string[] {
+    const groups = typeof port.ha_chassis_group === 'string' ? [port.ha_chassis_group] : []
+    const members = groups.flatMap((uuid) => this.#rows('HA_Chassis_Group').get(uuid)?.ha_chassis ?? [])
+    const chassis = [
+      ...this.#found('HA_Chassis', texts(members)),
+      ...this.#found('Gateway_Chassis', texts(port.gateway_chassis)),
+    ]
+    return chassis.toSorted((a, b) => b.priority - a.priority).map(({ chassis_name: name }) => name)
+  }
+
+  #reachedBy(uuid: Uuid, group: string | null): Reached[] {
+    return [
+      ...this.#found('Logical_Switch', this.#switchesWith.get(uuid)).map((row) => ({
+        datapath: { kind: 'switch', row } as const,
+        group,
+      })),
+      ...this.#found('Logical_Router', this.#routersWith.get(uuid)).map((row) => ({
+        datapath: { kind: 'router', row } as const,
+        group,
+      })),
+    ]
+  }
+
+  /** With NB_Global options:install_ls_lb_from_router the switches of a router have its load balancers too. */
+  #withSwitchesOfRouters(reached: readonly Reached[]): readonly Reached[] {
+    const [global] = this.#rows('NB_Global').values()
+    if (!spreads(global)) return reached
+    return [
+      ...reached,
+      ...reached.flatMap(({ datapath, group }) =>
+        datapath.kind === 'switch'
+          ? []
+          : this.linksOf(datapath.row).map((link) => ({
+              datapath: { kind: 'switch', row: link.switch } as const,
+              group,
+            })),
+      ),
+    ]
+  }
+
+  #specialPorts(of: SwitchRow): readonly SwitchPortRow[] {
+    const known = this.#special.get(of.uuid)
+    if (known !== undefined) return known
+    const found = this.#found('Logical_Switch_Port', texts(of.ports)).filter((port) => !isEndpoint(port))
+    this.#special.set(of.uuid, found)
+    return found
+  }
+
+  /** @returns whether answers may differ by it */
+  #replace(
+    table: NorthboundTable,
+    before: NorthboundRow<NorthboundTable> | null,
+    after: NorthboundRow<NorthboundTable> | null,
+  ): boolean {
+    if (table === 'Logical_Switch') this.#special.delete((before ?? after)?.uuid ?? '')
+    if (table === 'Logical_Switch_Port') {
+      for (const of of this.#switchOfPort.get((before ?? after)?.uuid ?? '')) this.#special.delete(of)
+      if (onlyUpDiffers(before as SwitchPortRow | null, after as SwitchPortRow | null)) return false
+    }
+    if (table === 'NB_Global') return spreads(before) !== spreads(after)
+    const indexes = this.#indexes[table] as readonly RowIndex<NorthboundRow<NorthboundTable>>[] | undefined
+    for (const index of indexes ?? []) index.replace(before, after)
+    return !unlogical.has(table)
+  }
+
+  #rows<T extends NorthboundTable>(table: T): ReadonlyMap<Uuid, NorthboundRow<T>> {
+    return this.#database.rows(table)
+  }
+
+  #found<T extends NorthboundTable>(table: T, uuids: Iterable<Uuid>): NorthboundRow<T>[] {
+    const rows = this.#rows(table)
+    return [...uuids].flatMap((uuid) => rows.get(uuid) ?? [])
+  }
+}
+
+/** Tables whose changes make no other network. */
+const unlogical: ReadonlySet<NorthboundTable> = new Set([
+  'Load_Balancer',
+  'Load_Balancer_Health_Check',
+  'Chassis_Template_Var',
+])
+
+/** Networks of a router's port, with its address in each. */
+export const networksOf = ({ networks }: RouterPortRow): readonly Subnet[] =>
+  texts(networks).flatMap((text) => parseSubnet(text) ?? [])
+
+/** The address that a router's port has in the network of another address; null where it is in none. */
+export const routerAddressFor = (port: RouterPortRow, address: string): string | null =>
+  networksOf(port).find((network) => contains(network, address))?.address ?? null
+
+const readAddresses = new WeakMap<SwitchPortRow, PortAddresses>()
+
+/** Addresses of a switch port, as ovn-nb(5) has the column; of a port towards a router none. */
+export function portAddresses(row: SwitchPortRow): PortAddresses {
+  const known = readAddresses.get(row)
+  if (known !== undefined) return known
+  const entries = texts(row.addresses)
+  const dynamic = entries.some((entry) => /\bdynamic\b/.test(entry)) ? (row.dynamic_addresses ?? '') : ''
+  const virtual = row.type === 'virtual' ? (row.options.get('virtual-ip') ?? '') : ''
+  const tokens = [...entries, String(dynamic), virtual].flatMap((text) => text.split(/[\s,]+/))
+  const addresses = tokens.filter((token) => familyOf(token) !== null).map(canonicalAddress)
+  const read = {
+    addresses: [...new Set(addresses)],
+    mac: tokens.find((token) => /^(?:[0-9a-f]{2}:){5}[0-9a-f]{2}$/i.test(token)) ?? null,
+    unknown: entries.includes('unknown'),
+  }
+  readAddresses.set(row, read)
+  return read
+}
+
+/** Address parts of a load balancer's virtual services, canonical; `^name` of a template. */
+export function vipAddresses({ vips }: BalancerRow): readonly string[] {
+  return [...new Set([...vips.keys()].map((key) => vipParts(key).address))]
+}
+
+/** A key of `vips` read: `10.0.0.1`, `10.0.0.1:80`, `[fd0f::1]:80`, `^vip:^port`. */
+export function vipParts(key: string): { readonly address: string; readonly port: string | null } {
+  const [, bracketed, plain, port] = /^(?:\[([^\]]*)\]|([^:]*)):?([^:]*)$/.exec(key) ?? []
+  const address = bracketed ?? plain ?? key
+  return {
+    address: familyOf(address) === null ? address : canonicalAddress(address),
+    port: port === undefined || port === '' ? null : port,
+  }
+}
+
+/** True for a port that a machine stands behind; not for those to routers and other networks. */
+export const isEndpoint = ({ type }: SwitchPortRow): boolean => ['', 'virtual', 'external'].includes(type)
+
+function routerPortName({ type, options }: SwitchPortRow): readonly [string] | null {
+  const name = type === 'router' ? options.get('router-port') : undefined
+  return name === undefined ? null : [name]
+}
+
+function attached(row: SwitchRow | RouterRow): readonly string[] {
+  return [...texts(row.load_balancer), ...texts(row.load_balancer_group ?? [])]
+}
+
+/** Whether a NB_Global gives the load balancers of routers to their switches; it is in no manual (northd/northd.c). */
+const spreads = (row: object | null | undefined): boolean =>
+  row !== null &&
+  row !== undefined &&
+  (row as NorthboundRow<'NB_Global'>).options.get('install_ls_lb_from_router') === 'true'
+
+function onlyUpDiffers(before: SwitchPortRow | null, after: SwitchPortRow | null): boolean {
+  if (before === null || after === null || before.up === after.up) return false
+  return (
+    before.name === after.name &&
+    before.type === after.type &&
+    before.enabled === after.enabled &&
+    String(before.addresses) === String(after.addresses) &&
+    before.dynamic_addresses === after.dynamic_addresses &&
+    String([...before.options]) === String([...after.options])
+  )
+}
+
+const texts = (atoms: readonly unknown[]): readonly string[] => atoms as readonly string[]
+
+const numberOf = (address: string): number =>
+  address.split('.').reduce((number, part) => number * 256 + Number(part), 0)
+
+/** `A` or `A..B` of exclude_ips. */
+function range(text: string): readonly [readonly [number, number]] | null {
+  const [from = '', to = from] = text.split('..')
+  return familyOf(from) === 4 && familyOf(to) === 4 ? [[numberOf(from), numberOf(to)]] : null
+}
