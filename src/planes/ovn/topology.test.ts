@@ -1,7 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { networkText } from './subnet.ts'
-import { portAddresses, Topology, vipParts, type Reached, type SwitchRow } from './topology.ts'
+import { portAddresses, vipParts, type SwitchRow } from './logicalRows.ts'
+import { Topology, type Reached } from './topology.ts'
 import { article, Layout } from './topologyRig.ts'
 
 const names = (rows: Iterable<{ readonly name?: string }>): string[] => [...rows].map(({ name = '' }) => name)

@@ -1,0 +1,71 @@
+import { canonicalAddress, familyOf } from '../../model/address.ts'
+import { contains, parseSubnet, type Subnet } from './subnet.ts'
+import type { NorthboundRow } from './tables.ts'
+
+export type SwitchRow = NorthboundRow<'Logical_Switch'>
+export type RouterRow = NorthboundRow<'Logical_Router'>
+export type SwitchPortRow = NorthboundRow<'Logical_Switch_Port'>
+export type RouterPortRow = NorthboundRow<'Logical_Router_Port'>
+export type BalancerRow = NorthboundRow<'Load_Balancer'>
+export type GroupRow = NorthboundRow<'Load_Balancer_Group'>
+export type NatRow = NorthboundRow<'NAT'>
+export type RouteRow = NorthboundRow<'Logical_Router_Static_Route'>
+
+/** What a switch port's `addresses` say, dynamic ones included. */
+export interface PortAddresses {
+  /** Canonical. */
+  readonly addresses: readonly string[]
+  /** First one; null where there is none. */
+  readonly mac: string | null
+  /** It takes packets to any address that no other port has. */
+  readonly unknown: boolean
+}
+
+/** Networks of a router's port, with its address in each. */
+export const networksOf = ({ networks }: RouterPortRow): readonly Subnet[] =>
+  texts(networks).flatMap((text) => parseSubnet(text) ?? [])
+
+/** The address that a router's port has in the network of another address; null where it is in none. */
+export const routerAddressFor = (port: RouterPortRow, address: string): string | null =>
+  networksOf(port).find((network) => contains(network, address))?.address ?? null
+
+const readAddresses = new WeakMap<SwitchPortRow, PortAddresses>()
+
+/** Addresses of a switch port, as ovn-nb(5) has the column; of a port towards a router none. */
+export function portAddresses(row: SwitchPortRow): PortAddresses {
+  const known = readAddresses.get(row)
+  if (known !== undefined) return known
+  const entries = texts(row.addresses)
+  const dynamic = entries.some((entry) => /\bdynamic\b/.test(entry)) ? (row.dynamic_addresses ?? '') : ''
+  const virtual = row.type === 'virtual' ? (row.options.get('virtual-ip') ?? '') : ''
+  const tokens = [...entries, String(dynamic), virtual].flatMap((text) => text.split(/[\s,]+/))
+  const addresses = tokens.filter((token) => familyOf(token) !== null).map(canonicalAddress)
+  const read = {
+    addresses: [...new Set(addresses)],
+    mac: tokens.find((token) => /^(?:[0-9a-f]{2}:){5}[0-9a-f]{2}$/i.test(token)) ?? null,
+    unknown: entries.includes('unknown'),
+  }
+  readAddresses.set(row, read)
+  return read
+}
+
+/** Address parts of a load balancer's virtual services, canonical; `^name` of a template. */
+export function vipAddresses({ vips }: BalancerRow): readonly string[] {
+  return [...new Set([...vips.keys()].map((key) => vipParts(key).address))]
+}
+
+/** A key of `vips` read: `10.0.0.1`, `10.0.0.1:80`, `[fd0f::1]:80`, `^vip:^port`. */
+export function vipParts(key: string): { readonly address: string; readonly port: string | null } {
+  const [, bracketed, plain, port] = /^(?:\[([^\]]*)\]|([^:]*)):?([^:]*)$/.exec(key) ?? []
+  const address = bracketed ?? plain ?? key
+  return {
+    address: familyOf(address) === null ? address : canonicalAddress(address),
+    port: port === undefined || port === '' ? null : port,
+  }
+}
+
+/** True for a port that a machine stands behind; not for those to routers and other networks. */
+export const isEndpoint = ({ type }: SwitchPortRow): boolean => ['', 'virtual', 'external'].includes(type)
+
+/** The elements of a set of texts or uuids. */
+export const texts = (atoms: readonly unknown[]): readonly string[] => atoms as readonly string[]
