@@ -79,6 +79,7 @@ export class Network {
   readonly #hub: Namespace
   readonly #members: Map<string, Namespace>
   readonly #suffix: string
+  readonly #steps: (() => void)[] = []
 
   private constructor(suffix: string, roles: readonly string[]) {
     this.#suffix = suffix
@@ -121,12 +122,18 @@ export class Network {
     return member
   }
 
+  /** What else `close` has to do, after all processes in here were ended. */
+  onClose(step: () => void): void {
+    this.#steps.push(step)
+  }
+
   /** Synchronous, so that it also works at exit. */
   close(): void {
     standing.delete(this)
     const all = [this.#hub, ...this.#members.values()]
     for (const namespace of all) namespace.kill()
     remove(all.map(({ name }) => name))
+    for (const step of this.#steps.splice(0)) step()
   }
 
   #named(role: string): Namespace {

@@ -1,7 +1,7 @@
 import type { Report } from '../client.ts'
 import { physicalNetwork, startOvn, type OvnLab, type OvnPort } from './ovn.ts'
 
-/** Addresses of "The OVN load balancer" (2016); the server's are the backends of all of its load balancers. */
+/** Addresses of "The OVN load balancer" (2016); the servers are the backends of all of its load balancers. */
 export const articleAddress = {
   vm1: '172.16.255.130',
   vm2: '172.16.255.131',
@@ -27,15 +27,15 @@ export interface Article extends Disposable {
   readonly hosts: Readonly<Record<Role, OvnPort>>
   /** The article's own NAT rule on edge1, which is there or not. */
   snat(there: boolean): Promise<void>
-  /** `count` connections one after the other, each with a question of its own. */
+  /** `count` connections at the same time, each with a question of its own. */
   visit(from: Role, vip: string, count: number): Promise<Report>
   startServer(name: (typeof servers)[number]): Promise<void>
   /** The web server ends; its machine goes on and refuses connections. */
   stopServer(name: (typeof servers)[number]): Promise<void>
 }
 
-/** How long a client waits before it calls that hanging: what works takes some milliseconds. */
-const patienceMs = 1500
+/** How long a client waits before it calls that hanging: longer than until TCP sends a lost SYN again. */
+const patienceMs = 2500
 
 /** Lays out the article's network without any load balancer, its web servers running. */
 export async function startArticle(): Promise<Article> {
@@ -77,13 +77,22 @@ async function layOutArticle(lab: OvnLab): Promise<Article> {
       await (await hosts[name].traffic()).closeServer(name)
     },
     async snat(there) {
-      const rule = there ? 'lr-nat-add edge1 snat 10.127.0.129 172.16.255.128/25' : 'lr-nat-del edge1 snat'
+      const rule = there
+        ? '--may-exist lr-nat-add edge1 snat 10.127.0.129 172.16.255.128/25'
+        : 'lr-nat-del edge1'
       await lab.nbctl('--wait=hv', ...rule.split(' '))
     },
     async visit(from, vip, count) {
       const to = { address: vip, port: articlePort }
       const source = [articleAddress[from]]
-      return (await hosts[from].traffic()).exchange({ protocol: 'http', from: source, to, count, patienceMs })
+      return (await hosts[from].traffic()).exchange({
+        protocol: 'http',
+        from: source,
+        to,
+        count,
+        concurrency: count,
+        patienceMs,
+      })
     },
     [Symbol.dispose]: () => lab.close(),
   }
@@ -120,17 +129,17 @@ function link(router: string, logicalSwitch: string, mac: string, network: strin
   ]
 }
 
-/** What clients met, in the article's words; the addresses are those that the servers logged. */
+/** What clients met, by the servers' logs: `vm1 and vm2 log 10.127.0.130`, `hangs`, `vm1 logs 10.127.0.130; others: refused`. */
 export function told({ answers, failures }: Report): string {
-  const logged = [...new Set(answers.map(({ client }) => client))].sort().join(' and ')
-  const works = [...new Set(answers.map(({ backend }) => backend))].sort().join(' and ')
-  const reasons = new Set(
-    failures.map((failure) =>
-      /ECONNREFUSED/.test(failure) ? 'refused' : /nothing within/.test(failure) ? 'hangs' : failure,
-    ),
-  )
-  const failed = [...reasons].sort().join(', ')
+  const listed = (texts: readonly string[]): string => [...new Set(texts)].sort().join(' and ')
+  const failed = listed(failures.map(failureText))
   if (answers.length === 0) return failed
-  const partly = failures.length === 0 ? '' : `; the others: ${failed}`
-  return `${works} answer and log ${logged}${partly}`
+  const by = listed(answers.map(({ backend }) => backend))
+  const logged = listed(answers.map(({ client }) => client))
+  return `${by} ${by.includes(' ') ? 'log' : 'logs'} ${logged}${failed === '' ? '' : `; others: ${failed}`}`
+}
+
+function failureText(failure: string): string {
+  if (failure.includes('ECONNREFUSED')) return 'refused'
+  return failure.includes('nothing within') ? 'hangs' : failure
 }

@@ -122,7 +122,6 @@ export class OvnLab implements Disposable {
   readonly northd: Daemon
   readonly chassis: readonly Chassis[]
   readonly #network: Network
-  readonly #removeDirectory = (): void => rmSync(this.directory, { recursive: true, force: true })
   #ports = 0
 
   constructor(directory: string, network: Network, chassis: readonly string[]) {
@@ -139,7 +138,7 @@ export class OvnLab implements Disposable {
       command: ['ovn-northd', `--ovnnb-db=${this.nbAddress}`, `--ovnsb-db=${this.sbAddress}`],
     })
     this.chassis = chassis.map((name) => chassisOf(name, network.member(name), `${directory}/${name}`))
-    process.once('exit', this.#removeDirectory)
+    network.onClose(() => rmSync(directory, { recursive: true, force: true }))
   }
 
   async start(): Promise<void> {
@@ -193,8 +192,6 @@ export class OvnLab implements Disposable {
   /** Synchronous, so that it also works at exit. */
   close(): void {
     this.#network.close()
-    this.#removeDirectory()
-    process.off('exit', this.#removeDirectory)
   }
 
   [Symbol.dispose](): void {
