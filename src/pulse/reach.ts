@@ -1,0 +1,41 @@
+import { Socket } from 'node:net'
+import { endpointText } from '../model/address.ts'
+import type { PulseType } from '../model/names.ts'
+import { invalid, type Refusal } from '../model/refusal.ts'
+import { failure, noAnswer } from './reasons.ts'
+
+/** Long enough for a SYN that is lost once (RFC 6298: it is sent again after 1 s). */
+const patienceMs = 1500
+
+/** Who has such an error was answered by the host. */
+const answers = new Set(['ECONNREFUSED', 'ECONNRESET'])
+
+/**
+ * Whether checks from this host get to an address at all, whatever listens there.
+ *
+ * @returns null where they do, or where it cannot be found out; else a clause with the reason
+ */
+export function reach(address: string, port: number, timeoutMs = patienceMs): Promise<string | null> {
+  return new Promise((resolve) => {
+    const socket = new Socket()
+    const end = (reason: string | null): void => {
+      clearTimeout(timer)
+      socket.destroy()
+      resolve(reason)
+    }
+    const timer = setTimeout(() => end(noAnswer(timeoutMs).reason), timeoutMs)
+    socket.on('connect', () => end(null))
+    socket.on('error', (error) => {
+      const { up, reason } = failure(error)
+      const { code = '' } = error as NodeJS.ErrnoException
+      end(up === null || answers.has(code) ? null : reason)
+    })
+    socket.connect({ host: address, port })
+  })
+}
+
+/** A pulse that would be carried out from here, where the backend is not reached. @param reason as `reach` gives it */
+export const pulseUnreachable = (type: PulseType, address: string, port: number, reason: string): Refusal =>
+  invalid(
+    `a ${type} pulse is carried out from this host, which does not reach ${endpointText(address, port)} (${reason}): give "pulse": {"type": "tcp"}, which OVN carries out on the backend's chassis, or run Torb where the virtual network can be reached`,
+  )
