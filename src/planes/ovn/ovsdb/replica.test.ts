@@ -162,14 +162,14 @@ describe('the replica', () => {
     expect(change).toEqual({ table: 'Book', uuid: 'u1', before, after: { ...before, title: 'b' } })
   })
 
-  it.each([
+  it.each<[string, { readonly Book?: object; readonly Shelf?: object }]>([
     ['a change of a row that is not there', { Book: { u9: { modify: { title: 'x' } } } }],
     ['another table', { Shelf: { u1: { insert: {} } } }],
     ['another column', { Book: { u2: { modify: { isbn: 'x' } } } }],
     ['another type', { Book: { u2: { modify: { title: 7 } } } }],
     ['neither of the three', { Book: { u2: { replaced: {} } } }],
     ['no object', { Book: { u2: [] } }],
-  ])('refuses a message whole: %s', (_, { Book = {}, ...others }: { Book?: object }) => {
+  ])('refuses a message whole: %s', (_, { Book = {}, ...others }) => {
     const replica = library()
     replica.apply({ Book: { u1: { insert: { title: 'a' } }, u2: { insert: {} } } }, 'update2')
     const before = held(replica)
