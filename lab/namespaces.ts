@@ -28,7 +28,7 @@ export interface Layout {
 /** Why namespaces cannot be made here, or null where they can. */
 export function namespacesMissing(): string | null {
   if (process.platform !== 'linux') return `network namespaces need Linux and this is ${process.platform}`
-  if (process.getuid?.() !== 0) return 'network namespaces need root: run the tests with sudo'
+  if (process.getuid?.() !== 0) return 'network namespaces need root: run this with sudo'
   if (spawnSync('ip', ['-V']).error !== undefined) return 'the command ip is missing: run "npm run lab"'
   return null
 }

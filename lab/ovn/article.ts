@@ -139,7 +139,8 @@ export function told({ answers, failures }: Report): string {
   return `${by} ${by.includes(' ') ? 'log' : 'logs'} ${logged}${failed === '' ? '' : `; others: ${failed}`}`
 }
 
-function failureText(failure: string): string {
+/** A connection that failed, in a word. */
+export function failureText(failure: string): string {
   if (failure.includes('ECONNREFUSED')) return 'refused'
   return failure.includes('nothing within') ? 'hangs' : failure
 }

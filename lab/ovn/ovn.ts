@@ -6,6 +6,7 @@ import { promisify } from 'node:util'
 import type { TrafficActor } from '../actors/traffic.ts'
 import { layOut, namespacesMissing, Network, type Namespace } from '../namespaces.ts'
 import { Daemon, type DaemonSpec } from './daemon.ts'
+import { ovnSchemas } from './ovsdbServers.ts'
 
 const run = promisify(execFile)
 const trafficModule = new URL('../actors/traffic.ts', import.meta.url)
@@ -19,11 +20,7 @@ const programs = [
   'ethtool',
   'setpriv',
 ]
-const schemas = {
-  nb: '/usr/share/ovn/ovn-nb.ovsschema',
-  sb: '/usr/share/ovn/ovn-sb.ovsschema',
-  ovs: '/usr/share/openvswitch/vswitch.ovsschema',
-}
+const switchSchema = '/usr/share/openvswitch/vswitch.ovsschema'
 
 /** Seconds that a command of OVN may take. */
 const patience = 20
@@ -145,8 +142,8 @@ export class OvnLab implements Disposable {
     const { nb, sb, northd } = this
     await Promise.all([
       Promise.all([
-        createDatabase(`${this.directory}/nb`, schemas.nb).then(() => nb.start()),
-        createDatabase(`${this.directory}/sb`, schemas.sb).then(() => sb.start()),
+        createDatabase(`${this.directory}/nb`, ovnSchemas.northbound).then(() => nb.start()),
+        createDatabase(`${this.directory}/sb`, ovnSchemas.southbound).then(() => sb.start()),
       ]).then(() => Promise.all([northd.start(), this.nbctl('init'), this.sbctl('init')])),
       ...this.chassis.map((chassis, i) => startChassis(chassis, `192.0.2.${i + 1}`, this.sbAddress)),
     ])
@@ -283,7 +280,7 @@ function chassisOf(name: string, namespace: Namespace, directory: string): Chass
 /** Brings up Open vSwitch; its Geneve tunnels leave by br-phy, since the userspace datapath routes them itself. */
 async function startChassis(chassis: Chassis, underlay: string, sbAddress: string): Promise<void> {
   const { namespace, name, directory, vsctl } = chassis
-  await createDatabase(directory, schemas.ovs)
+  await createDatabase(directory, switchSchema)
   await chassis.ovs.start()
   await vsctl('--no-wait', 'init')
   await chassis.vswitchd.start()

@@ -29,9 +29,14 @@ export class Children {
    * Runs `torb` with these arguments and waits for its ready line.
    *
    * @param onLine takes the further lines of its standard output
+   * @param script another program than `torb`
    */
-  async start(args: readonly string[], onLine: (line: string) => void = () => {}): Promise<Child> {
-    const flags = ['--disable-warning=ExperimentalWarning', main, ...args]
+  async start(
+    args: readonly string[],
+    onLine: (line: string) => void = () => {},
+    script = main,
+  ): Promise<Child> {
+    const flags = ['--disable-warning=ExperimentalWarning', script, ...args]
     const child = spawn(process.execPath, flags, { stdio: ['ignore', 'pipe', 'pipe'] })
     this.#running.add(child)
     const gone = new Promise<void>((resolve) => {
