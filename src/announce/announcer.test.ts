@@ -20,6 +20,7 @@ const view = (id: string, address: string, port: number | 'any'): ServiceView =>
   health: 0,
   backends: [],
   reconcile: { state: 'applied', message: '', since: 1 },
+  advice: [],
 })
 
 it('the services to announce are those of control, from its events', () => {

@@ -328,7 +328,7 @@ describe('refusals', () => {
     expect(await problem('PUT', '/service/0/2', { ...backend, weight: -1 })).toMatch(/^400 weight must be/)
     expect(await problem('DELETE', '/service/0/1?drain=soon')).toMatch(/^400 drain "soon" is not a duration/)
     expect(await problem('DELETE', '/service/0/1?drian=30s')).toBe(
-      '400 unknown field "drian" (did you mean "drain"?): allowed are drain',
+      '400 unknown field "drian" (did you mean "drain"?): allowed are wait, timeout, drain',
     )
     expect(await problem('GET', `/service/${'x'.repeat(256)}`)).toBe(
       '400 vs must have at most 255 characters',

@@ -33,10 +33,16 @@ const statistics = z
 const reconcile = z
   .object({
     state: z
-      .enum(['applied', 'accepted', 'failing'])
-      .describe('failing: the plane refuses it, retried with back-off'),
+      .enum(['applied', 'accepted', 'failing', 'drifted'])
+      .describe(
+        'accepted: taken, but not in effect everywhere; failing: the plane refuses it, retried with back-off; drifted: somebody changed it in the plane, which is only reported (--observe)',
+      ),
     message: z.string(),
     since: z.iso.datetime().describe('of the last change of state'),
+    lagging: z
+      .array(z.string())
+      .optional()
+      .describe('who has not followed yet, such as chassis; only of planes that tell'),
   })
   .describe('where the object stands between wish and effect')
   .meta({ id: 'Reconcile' })
@@ -68,6 +74,10 @@ const serviceTail = {
   plane: z.string(),
   address: z.string().describe('the virtual address in use, canonical'),
   reconcile,
+  advice: z
+    .array(z.string())
+    .optional()
+    .describe('what whoever set it up should know, with the cure; only where there is something'),
   statistics: statistics.nullable().describe('null where the plane does not answer or does not hold it'),
 }
 
@@ -179,12 +189,22 @@ function tailOf(
     plane: view.plane,
     address: view.address,
     reconcile: wireReconcile(view.reconcile),
+    ...adviceOf(view),
     statistics: wireStatistics(counters),
   }
 }
 
-function wireReconcile({ state, message, since }: ReconcileState): WireService['reconcile'] {
-  return { state, message, since: new Date(since).toISOString() }
+function adviceOf({ advice }: ServiceView): Pick<WireService, 'advice'> {
+  return advice.length === 0 ? {} : { advice: [...advice] }
+}
+
+function wireReconcile({ state, message, since, lagging }: ReconcileState): WireService['reconcile'] {
+  return {
+    state,
+    message,
+    since: new Date(since).toISOString(),
+    ...(lagging === undefined ? {} : { lagging: [...lagging] }),
+  }
 }
 
 function wireStatistics(counters: TrafficCounters | undefined): WireService['statistics'] {

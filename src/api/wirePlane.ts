@@ -1,6 +1,7 @@
 import { z } from 'zod'
-import type { PlaneStatus } from '../control/control.ts'
-import { flagBit, flagNames, type SchedulerName } from '../model/names.ts'
+import type { PlaneLag, PlaneStatus } from '../control/control.ts'
+import { flagNames } from '../model/names.ts'
+import { flagsText } from '../model/service.ts'
 import type { Capabilities, Destination, VirtualService } from '../planes/plane.ts'
 
 /** The shapes of GET /plane. */
@@ -47,7 +48,9 @@ const foreignBackendShape = z
 
 const foreignShape = z
   .object({
-    id: z.string().describe('its endpoint, such as `tcp 10.0.0.1:80` or `fwmark 7`'),
+    id: z
+      .string()
+      .describe('its name where it has one, else its endpoint, such as `tcp 10.0.0.1:80` or `fwmark 7`'),
     family: z.union([z.literal(4), z.literal(6)]),
     options: z
       .object({
@@ -58,6 +61,14 @@ const foreignShape = z
         method: z.string().describe('scheduler'),
         flags: z.string(),
         persistence: z.object({ timeout: z.number(), netmask: z.number() }).optional(),
+        attach: z
+          .object({
+            switches: z.array(z.string()),
+            routers: z.array(z.string()),
+            groups: z.array(z.string()),
+          })
+          .optional(),
+        ovn: z.record(z.string(), z.unknown()).optional(),
       })
       .describe('as the body of PUT /service/{vs} has them'),
     backends: z.array(foreignBackendShape),
@@ -70,6 +81,20 @@ export const planeShape = z
     name: z.string(),
     services: z.number().describe('services it carries'),
     failing: z.number().describe('services it refuses now'),
+    drifted: z
+      .number()
+      .optional()
+      .describe('services that somebody changed in it, which is only reported; only with --observe'),
+    lag: z
+      .object({
+        services: z.number().describe('services of which something is accepted and not in effect'),
+        since: z.iso.datetime().nullable().describe('of the oldest; null: none'),
+        lagging: z
+          .record(z.string(), z.number())
+          .describe('of how many services each of those that lag has not followed yet'),
+      })
+      .optional()
+      .describe('how far effect lags behind acceptance; only of planes that tell'),
     audited_at: z.iso
       .datetime()
       .nullable()
@@ -109,16 +134,26 @@ export interface AnnouncerStatus {
 }
 
 export function wirePlane(status: PlaneStatus): z.output<typeof planeShape> {
-  const { name, services, failing, auditedAt, problem, foreign, facts, can } = status
+  const { name, services, failing, drifted, lag, auditedAt, problem, foreign, facts, can } = status
   return {
     name,
     services,
     failing,
+    ...(drifted === 0 ? {} : { drifted }),
+    ...(lag === null ? {} : { lag: wireLag(lag) }),
     audited_at: auditedAt === 0 ? null : new Date(auditedAt).toISOString(),
     problem,
     foreign: foreign.map(wireForeign),
     facts: { ...facts },
     can: wireCapabilities(can),
+  }
+}
+
+function wireLag({ services, since, lagging }: PlaneLag): NonNullable<z.output<typeof planeShape>['lag']> {
+  return {
+    services,
+    since: since === 0 ? null : new Date(since).toISOString(),
+    lagging: Object.fromEntries(lagging),
   }
 }
 
@@ -128,7 +163,7 @@ export function wireAnnouncer(status: AnnouncerStatus): z.output<typeof announce
 }
 
 export function wireForeign(entry: VirtualService): z.output<typeof foreignShape> {
-  const { address, port, protocol, fwmark, scheduler, persistence } = entry
+  const { address, port, protocol, fwmark, scheduler, persistence, attach, ovn } = entry
   return {
     id: entry.id,
     family: entry.family,
@@ -139,6 +174,16 @@ export function wireForeign(entry: VirtualService): z.output<typeof foreignShape
       ...(persistence === null
         ? {}
         : { persistence: { timeout: persistence.timeout, netmask: persistence.prefix } }),
+      ...(attach === null
+        ? {}
+        : {
+            attach: {
+              switches: [...attach.switches],
+              routers: [...attach.routers],
+              groups: [...attach.groups],
+            },
+          }),
+      ...(ovn === null ? {} : { ovn }),
     },
     backends: entry.destinations.map(wireDestination),
   }
@@ -161,21 +206,6 @@ function wireDestination(destination: Destination): z.output<typeof foreignBacke
         : { limits: { upper_threshold: upperThreshold, lower_threshold: lowerThreshold } }),
     },
   }
-}
-
-/** The names of the flags that are set, as the scheduler calls them. */
-function flagsText(flags: number, scheduler: SchedulerName): string {
-  const own = scheduler === 'sh' || scheduler === 'mh'
-  const names = {
-    [own ? `${scheduler}-fallback` : 'flag-1']: flagBit.fallback,
-    [own ? `${scheduler}-port` : 'flag-2']: flagBit.port,
-    'flag-3': flagBit.third,
-    'one-packet': flagBit.onePacket,
-    hashed: flagBit.hashed,
-  }
-  return Object.keys(names)
-    .filter((name) => (flags & (names[name] ?? 0)) !== 0)
-    .join('|')
 }
 
 function wireCapabilities(can: Capabilities): z.output<typeof capabilitiesShape> {

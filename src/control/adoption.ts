@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import { endpointText } from '../model/address.ts'
 import { flagBit, type PlaneName } from '../model/names.ts'
 import { defaultPulse } from '../model/pulse.ts'
@@ -14,6 +15,9 @@ export interface Claim {
   readonly record: ServiceRecord
   readonly found: VirtualService | null
 }
+
+/** How an entry of somebody else is removed. */
+const removals: Partial<Record<PlaneName, string>> = { ipvs: 'ipvsadm -D', ovn: 'ovn-nbctl lb-del' }
 
 /**
  * Looks what stands at the endpoints of new services before anything of them is stored.
@@ -33,7 +37,7 @@ export class Adoption {
   async claim(name: PlaneName, records: readonly ServiceRecord[]): Promise<(Claim | Refusal)[]> {
     const plane = this.#planes.get(name)
     if (plane?.foreign === undefined) return records.map((record) => ({ record, found: null }))
-    const wishes = records.map((record) => effective(record, newcomer, null))
+    const wishes = records.map((record) => effective(record, newcomer, null, plane.can.checks))
     let foreign: readonly VirtualService[]
     try {
       foreign = await plane.foreign(wishes.map((wish) => endpointKey(wish)))
@@ -41,44 +45,58 @@ export class Adoption {
       const text = error instanceof Error ? error.message : String(error)
       return records.map(() => new Refusal('unreachable', `the ${name} plane did not answer: ${text}`))
     }
-    const byEndpoint = new Map(foreign.map((entry) => [endpointKey(entry), entry]))
+    const byEndpoint = Map.groupBy(foreign, (entry) => endpointKey(entry))
     return records.map((record, index) => {
       const wish = wishes[index]
-      const found = wish && byEndpoint.get(endpointKey(wish))
-      if (wish === undefined || found === undefined) return { record, found: null }
-      return this.#judge(name, record, wish, found)
+      const there = wish && byEndpoint.get(endpointKey(wish))
+      if (wish === undefined || there === undefined) return { record, found: null }
+      return this.#judge(plane, record, wish, there)
     })
   }
 
+  /** @param there what others have at the endpoint: in a virtual network there may be several, each at places of its own */
   #judge(
-    plane: PlaneName,
+    { can }: Plane,
     record: ServiceRecord,
     wish: VirtualService,
-    found: VirtualService,
+    there: readonly VirtualService[],
   ): Claim | Refusal {
-    const there = `the ${plane} plane has a service at ${endpointKey(found)} that is not Torb's`
+    const equal = there.find((entry) => differences(wish, entry).length === 0)
+    if (this.#adopt && equal !== undefined) return take(record, equal, can)
+    const inTheWay = there.find((entry) => !can.attach || meet(wish, entry))
+    if (inTheWay === undefined) return { record, found: null }
+    const text = `the ${can.name} plane has a service at ${endpointKey(inTheWay)} that is not Torb's`
     if (!this.#adopt) {
       return new Refusal(
         'refused',
-        `${there}: remove it (ipvsadm -D), or start Torb with --adopt to take an equal one over`,
+        `${text}: remove it (${removals[can.name] ?? 'with what made it'}), or start Torb with --adopt to take an equal one over`,
       )
     }
-    const differing = differences(wish, found)
-    if (differing.length > 0) {
-      return new Refusal(
-        'refused',
-        `${there} and it differs in ${differing.join(', ')}: ask for the same to take it over, or remove it`,
-      )
-    }
-    // Who creates a service by REST gives it backends later: until then those that it has go on.
-    const taken =
-      record.backends.length > 0 ? record : { ...record, backends: found.destinations.map(adopted) }
-    return { record: taken, found: identified(found, effective(taken, newcomer, null)) }
+    return new Refusal(
+      'refused',
+      `${text} and it differs in ${differences(wish, inTheWay).join(', ')}: ask for the same to take it over, or remove it`,
+    )
   }
 }
 
-/** A destination found in the kernel, as a backend that a later PUT of the same address takes the place of. */
-function adopted(destination: Destination, index: number): BackendRecord {
+function take(record: ServiceRecord, found: VirtualService, { attach, checks }: Plane['can']): Claim {
+  // Who creates a service by REST gives it backends later: until then those that it has go on.
+  const taken = record.backends.length > 0 ? record : { ...record, backends: found.destinations.map(adopted) }
+  const known = identified(found, effective(taken, newcomer, null, checks))
+  // The plane marks in its own entries whose they are: under the other's id it sees that it has to.
+  return { record: taken, found: attach ? { ...known, id: found.id } : known }
+}
+
+/** True where two entries of a virtual network are attached to one and the same switch, router or group. */
+function meet({ attach: a }: VirtualService, { attach: b }: VirtualService): boolean {
+  if (a === null || b === null) return false
+  return (['switches', 'routers', 'groups'] as const).some((kind) =>
+    a[kind].some((name) => b[kind].includes(name)),
+  )
+}
+
+/** A destination that somebody else made, as a backend that a later PUT of the same address takes the place of. */
+export function adopted(destination: Destination, index: number): BackendRecord {
   const { address, port, weight, forwarding, tunnel, upperThreshold, lowerThreshold } = destination
   return {
     id: endpointText(address, port),
@@ -114,8 +132,17 @@ function differences(wish: VirtualService, found: VirtualService): string[] {
         : `persistence (it has ${persistence.timeout} s for /${persistence.prefix})`,
     )
   }
+  if (!isDeepStrictEqual(placesOf(wish), placesOf(found)))
+    list.push(`attach (it has ${placesOf(found).join(', ') || 'none'})`)
+  if (!isDeepStrictEqual({ ...wish.ovn }, { ...found.ovn }))
+    list.push(`ovn (it has ${JSON.stringify(found.ovn ?? {}).replaceAll('"', '')})`)
   return list
 }
+
+const placesOf = ({ attach }: VirtualService): string[] =>
+  Object.entries(attach ?? {})
+    .flatMap(([kind, names]) => names.map((name) => `${kind} ${name}`))
+    .sort()
 
 const unchecked = { health: initialHealth(), held: null }
 const newcomer = (): typeof unchecked => unchecked

@@ -1,6 +1,7 @@
 import { parseInterval } from '../model/duration.ts'
 import type { PulseOptions } from '../model/pulse.ts'
-import type { CheckSpec, Schedule } from '../pulse/check.ts'
+import type { DestinationCheck } from '../planes/plane.ts'
+import type { CheckResult, CheckSpec, Schedule } from '../pulse/check.ts'
 import type { Log } from './events.ts'
 
 /** GORB: a TCP check waits 5 s, an HTTP check 2 s. */
@@ -21,11 +22,21 @@ export interface CheckedPlace {
   readonly port: number
 }
 
-/** When and what a pulse checks. @param soon the first check does not wait for the interval */
-export function scheduleOf(pulse: PulseOptions, place: CheckedPlace, soon: boolean): Schedule {
+/**
+ * When and what a pulse checks.
+ *
+ * @param soon the first check does not wait for the interval
+ * @param ask what to ask where somebody else checks
+ */
+export function scheduleOf(
+  pulse: PulseOptions,
+  place: CheckedPlace,
+  soon: boolean,
+  ask: (() => CheckResult | null) | null = null,
+): Schedule {
   const intervalMs = parseInterval(pulse.interval)
   return {
-    check: checkOf(pulse, place),
+    check: ask === null ? checkOf(pulse, place) : { kind: 'told', ask },
     intervalMs,
     fastIntervalMs: Math.min(
       intervalMs,
@@ -36,16 +47,29 @@ export function scheduleOf(pulse: PulseOptions, place: CheckedPlace, soon: boole
   }
 }
 
+/** The same for a plane that carries it out itself. @param decides whether its verdict counts at once */
+export function checkOfPlane(pulse: PulseOptions, decides: boolean): DestinationCheck {
+  const { type, interval, rise = 1, fall = 1 } = pulse
+  return { type, intervalMs: parseInterval(interval), timeoutMs: timeoutOf(pulse), rise, fall, decides }
+}
+
+function timeoutOf({ type, timeout, args }: PulseOptions): number {
+  if (timeout !== undefined) return parseInterval(timeout)
+  if (type === 'udp') return udpWaitMs
+  if (type === 'http') return args?.timeout === undefined ? httpTimeoutMs : args.timeout * 1000
+  return tcpTimeoutMs
+}
+
 function checkOf(pulse: PulseOptions, { host, address, port }: CheckedPlace): CheckSpec {
-  const timeoutMs = pulse.timeout === undefined ? undefined : parseInterval(pulse.timeout)
+  const timeoutMs = timeoutOf(pulse)
   const { args } = pulse
   switch (pulse.type) {
     case 'none':
       return { kind: 'none' }
     case 'tcp':
-      return { kind: 'tcp', address, port, timeoutMs: timeoutMs ?? tcpTimeoutMs }
+      return { kind: 'tcp', address, port, timeoutMs }
     case 'udp':
-      return { kind: 'udp', address, port, waitMs: timeoutMs ?? udpWaitMs }
+      return { kind: 'udp', address, port, waitMs: timeoutMs }
     case 'http':
       return {
         kind: 'http',
@@ -56,7 +80,7 @@ function checkOf(pulse: PulseOptions, { host, address, port }: CheckedPlace): Ch
         method: args?.method ?? 'GET',
         path: args?.path ?? '/',
         expect: args?.expect ?? 200,
-        timeoutMs: timeoutMs ?? (args?.timeout === undefined ? httpTimeoutMs : args.timeout * 1000),
+        timeoutMs,
       }
     default:
       return pulse.type satisfies never
@@ -70,7 +94,7 @@ function checkOf(pulse: PulseOptions, { host, address, port }: CheckedPlace): Ch
 export function undecidedChecks(log: Log, now: () => number): (who: object, reason: string) => void {
   let quietUntil = 0
   return (who, reason) => {
-    if (now() < quietUntil) return
+    if (reason === '' || now() < quietUntil) return
     quietUntil = now() + complaintEveryMs
     log.warn(who, `health checks cannot be made: ${reason}`)
   }

@@ -32,6 +32,8 @@ export interface Control {
   /** Sets the counters of these services, or of all, to zero. */
   zero(ids?: readonly ServiceId[]): Promise<void>
   planes(): Promise<readonly PlaneStatus[]>
+  /** Waits until all that planes have accepted of the service is in effect, for so long at most. */
+  applied(id: ServiceId, timeoutMs: number): Promise<Effect>
   readonly events: EventLog
 }
 
@@ -51,13 +53,25 @@ export type ConfiguredOutcome =
       readonly message: string
     }
 
+/** Whether all that was accepted of a service is in effect. */
+export interface Effect {
+  readonly state: 'applied' | 'accepted'
+  /** Those that have not followed yet, by name, as far as they are known. */
+  readonly lagging: readonly string[]
+}
+
 /** Where an object stands between wish and effect. */
 export interface ReconcileState {
-  /** applied: the plane holds it. accepted: on its way (ovn). failing: the plane refuses it, retried with back-off. */
-  readonly state: 'applied' | 'accepted' | 'failing'
+  /**
+   * applied: the plane holds it. accepted: the plane has taken it and it is not in effect everywhere (ovn). failing: the
+   * plane refuses it, retried with back-off. drifted: somebody changed it behind Torb, which only reports that (--observe).
+   */
+  readonly state: 'applied' | 'accepted' | 'failing' | 'drifted'
   readonly message: string
   /** Milliseconds since the epoch of the last change of state. */
   readonly since: number
+  /** Those that have not followed yet, by name; absent where the plane does not tell. */
+  readonly lagging?: readonly string[]
 }
 
 export interface ServiceView {
@@ -71,6 +85,8 @@ export interface ServiceView {
   readonly health: number
   readonly backends: readonly BackendId[]
   readonly reconcile: ReconcileState
+  /** What whoever set it up should know: one sentence each, with the cure. */
+  readonly advice: readonly string[]
 }
 
 export interface BackendView {
@@ -101,6 +117,10 @@ export interface PlaneStatus {
   readonly can: Capabilities
   readonly services: number
   readonly failing: number
+  /** Services that somebody changed behind Torb and that it does not repair (--observe). */
+  readonly drifted: number
+  /** How far effect lags behind acceptance; null where the plane does not tell. */
+  readonly lag: PlaneLag | null
   /** Milliseconds since the epoch of the last full audit; 0: none yet. */
   readonly auditedAt: number
   /** Entries that somebody else made; their ids are texts of their endpoints. */
@@ -108,4 +128,13 @@ export interface PlaneStatus {
   readonly facts: Readonly<Record<string, unknown>>
   /** Why `foreign` and `facts` are not known now; '' where they are. */
   readonly problem: string
+}
+
+export interface PlaneLag {
+  /** Services of which something is accepted and not applied. */
+  readonly services: number
+  /** Milliseconds since the epoch of the oldest; 0: none. */
+  readonly since: number
+  /** Of how many services each of those that lag has not followed yet, by name. */
+  readonly lagging: ReadonlyMap<string, number>
 }

@@ -1,9 +1,11 @@
-import type { PlaneName, ServiceId } from '../model/names.ts'
+import type { PlaneName, PulseType, ServiceId } from '../model/names.ts'
 import { Refusal } from '../model/refusal.ts'
 import { unsupported } from '../planes/can.ts'
-import type { Change, Outcome, Plane, VirtualService } from '../planes/plane.ts'
+import type { Change, Confirmation, Outcome, Plane, VirtualService } from '../planes/plane.ts'
 import { initialHealth } from '../pulse/health.ts'
 import { ownListener } from './addresses.ts'
+import type { Confirmations } from './confirmations.ts'
+import type { ReconcileState } from './control.ts'
 import { effective, sameService, type Vital } from './effective.ts'
 import type { EventLog, Log } from './events.ts'
 import type { KeyLedger } from './ledger.ts'
@@ -17,6 +19,10 @@ export interface ConvergenceOptions {
   readonly desired: DesiredState
   readonly planes: ReadonlyMap<PlaneName, Plane>
   readonly defaultPlane: PlaneName
+  /** Of the planes that tell when something is in effect. */
+  readonly confirmations: ReadonlyMap<PlaneName, Confirmations>
+  /** What somebody changes behind Torb is only reported. */
+  readonly observe: boolean
   readonly ledger: KeyLedger
   readonly vitals: Vitals
   readonly events: EventLog
@@ -51,7 +57,9 @@ export class Convergence {
   /** @throws Refusal where the plane of this service cannot carry it */
   check(record: ServiceRecord): void {
     const vital = this.#options.desired.services.get(record.id)?.vital ?? (() => newcomer)
-    const why = this.#unfit(this.planeOf(record), effective(record, vital, null))
+    const name = this.planeOf(record)
+    const spec = effective(record, vital, null, this.#checksOf(name))
+    const why = this.#unfit(name, spec) ?? this.#options.planes.get(name)?.refuses?.(spec) ?? null
     if (why !== null) throw new Refusal('invalid', why)
   }
 
@@ -81,6 +89,7 @@ export class Convergence {
     dirty: readonly ServiceState[],
     undoable: ReadonlySet<ServiceId>,
   ): Promise<Map<ServiceId, Refusal>> {
+    const byWrite = new Set(written)
     const states = new Set([...dirty, ...written])
     const refusals = new Map<ServiceId, Refusal>()
     const changes = new Map<PlaneName, Change<VirtualService, ServiceId>[]>()
@@ -94,16 +103,21 @@ export class Convergence {
       const wanted = this.planeOf(state.record)
       if (state.record !== null) {
         const before = state.held.get(wanted) ?? null
-        const after = effective(state.record, state.vital, before)
-        const why = after === before ? null : this.#unfit(wanted, after)
-        if (why === null) add(wanted, { key: state.id, before, after })
-        else refusals.set(state.id, new Refusal('refused', why))
+        const drift = state.drift.get(wanted)
+        const wish = drift?.given ?? before
+        const after = effective(state.record, state.vital, wish, this.#checksOf(wanted))
+        const why = after === wish ? null : this.#unfit(wanted, after)
+        if (why !== null) refusals.set(state.id, new Refusal('refused', why))
+        // What somebody changed is only overwritten by who wants something else than before.
+        else if (drift === undefined || after !== wish || byWrite.has(state))
+          add(wanted, { key: state.id, before, after })
       }
       for (const [name, before] of state.held) {
         if (name !== wanted || state.record === null) add(name, { key: state.id, before, after: null })
       }
+      for (const name of state.drift.keys())
+        if (name !== wanted && !state.held.has(name)) state.drift.delete(name)
     }
-    const byWrite = new Set(written)
     for (const [name, list] of changes) {
       const outcomes = await this.#ask(name, list)
       list.forEach((change, index) => {
@@ -125,14 +139,20 @@ export class Convergence {
     name: PlaneName,
     changes: readonly Change<VirtualService, ServiceId>[],
   ): Promise<readonly Outcome[]> {
+    const { planes, confirmations } = this.#options
+    const confirming = confirmations.get(name)
+    for (const change of changes) confirming?.ask(change)
+    let outcomes: readonly Outcome[]
     try {
-      return (await this.#options.planes.get(name)?.apply(changes)) ?? []
+      outcomes = (await planes.get(name)?.apply(changes)) ?? []
     } catch (error) {
       const refusal = new Refusal('unreachable', `the ${name} plane did not answer: ${text(error)}`, {
         cause: error,
       })
-      return changes.map(() => ({ ok: false, error: refusal }))
+      outcomes = changes.map(() => ({ ok: false, error: refusal }))
     }
+    changes.forEach((change, index) => confirming?.answer(change, outcomes[index]?.ok === true))
+    return outcomes
   }
 
   #took(
@@ -146,7 +166,8 @@ export class Convergence {
       state.held.delete(name)
       ledger.removed(name, state.id)
     } else state.held.set(name, after)
-    if (this.#drifted.delete(state)) {
+    const isRepair = state.drift.delete(name)
+    if (this.#drifted.delete(state) || isRepair) {
       events.record({ at: now(), type: 'plane-repaired', plane: name, service: state.id })
       return
     }
@@ -162,9 +183,7 @@ export class Convergence {
       if (state.reconcile.state === 'failing') {
         events.record({ at: now(), type: 'plane-recovered', plane, service: state.id })
       }
-      if (state.reconcile.state !== 'applied' || state.reconcile.since === 0) {
-        state.reconcile = { state: 'applied', message: '', since: now() }
-      }
+      state.reconcile = this.#standing(state)
       state.attempts = 0
       state.retryAt = 0
       if (state.record === null) vitals.follow(state)
@@ -178,9 +197,48 @@ export class Convergence {
     this.#retries.later(state)
   }
 
+  /** Where a service stands that no plane refuses. */
+  #standing({ id, record, drift, reconcile }: ServiceState): ReconcileState {
+    const { confirmations, now } = this.#options
+    const plane = this.planeOf(record)
+    const confirming = confirmations.get(plane)
+    const pending = confirming?.pending(id) ?? null
+    const lagging = confirming === undefined ? {} : { lagging: pending?.lagging ?? [] }
+    const difference = drift.get(plane)?.difference
+    const state = difference !== undefined ? 'drifted' : pending !== null ? 'accepted' : 'applied'
+    const message = difference ?? (pending === null ? '' : lagText(pending.lagging))
+    const isNew = reconcile.state !== state || reconcile.since === 0
+    const since = !isNew ? reconcile.since : state === 'accepted' ? (pending?.since ?? now()) : now()
+    return { state, message, since, ...lagging }
+  }
+
+  /** A plane says how far something that it accepted has come. */
+  confirm(name: PlaneName, confirmation: Confirmation<VirtualService, ServiceId>): void {
+    const { confirmations, desired } = this.#options
+    if (confirmations.get(name)?.tell(confirmation) !== true) return
+    const state = desired.services.get(confirmation.key)
+    if (state !== undefined && state.reconcile.state !== 'failing') state.reconcile = this.#standing(state)
+  }
+
+  /** What a plane holds otherwise than it should at a start is reported, where nothing more is wanted. */
+  reportHeld(state: ServiceState, name: PlaneName): void {
+    const { events, now } = this.#options
+    const seen = state.held.get(name)
+    if (state.record === null || seen === undefined || this.planeOf(state.record) !== name) return
+    const given = effective(state.record, state.vital, seen, this.#checksOf(name))
+    if (given === seen) return
+    const difference = driftText(given, seen)
+    state.drift.set(name, { given, difference })
+    events.record({ at: now(), type: 'plane-drift', plane: name, service: state.id, difference })
+  }
+
+  #checksOf(name: PlaneName): ReadonlySet<PulseType> {
+    return this.#options.planes.get(name)?.can.checks ?? new Set()
+  }
+
   /** Looks whether a plane still holds what it was given. @returns what must be repaired */
   async compare(name: PlaneName, keys: readonly ServiceId[]): Promise<ServiceState[]> {
-    const { planes, desired, events, now, log } = this.#options
+    const { planes, desired, events, now, log, observe } = this.#options
     const held = new Map<ServiceId, VirtualService>()
     try {
       for await (const [id, spec] of planes.get(name)?.observe(keys) ?? []) held.set(id, spec)
@@ -191,19 +249,38 @@ export class Convergence {
     const drifted: ServiceState[] = []
     for (const id of keys) {
       const state = desired.services.get(id)
-      const given = state?.held.get(name)
+      const known = state?.drift.get(name)
+      const given = known?.given ?? state?.held.get(name)
       const seen = held.get(id)
-      if (state === undefined || given === undefined || (seen !== undefined && sameService(given, seen)))
-        continue
+      if (state === undefined || given === undefined) continue
+      const isSame = seen !== undefined && sameService(given, seen)
+      if (isSame && known === undefined) continue
       if (seen === undefined) state.held.delete(name)
-      else state.held.set(name, seen)
-      const difference = driftText(given, seen)
-      events.record({ at: now(), type: 'plane-drift', plane: name, service: id, difference })
-      this.#drifted.add(state)
-      drifted.push(state)
+      else state.held.set(name, isSame ? given : seen)
+      if (isSame) {
+        state.drift.delete(name)
+        events.record({ at: now(), type: 'plane-repaired', plane: name, service: id })
+      } else {
+        const difference = driftText(given, seen)
+        if (known?.difference !== difference)
+          events.record({ at: now(), type: 'plane-drift', plane: name, service: id, difference })
+        if (observe) state.drift.set(name, { given, difference })
+        else drifted.push(state)
+      }
+      if (observe && state.reconcile.state !== 'failing') state.reconcile = this.#standing(state)
     }
+    for (const state of drifted) this.#drifted.add(state)
     return drifted
   }
+}
+
+/** Names of those that lag that a message has at most. */
+const mostNames = 5
+
+function lagText(lagging: readonly string[]): string {
+  if (lagging.length === 0) return 'not in effect yet'
+  const more = lagging.length - mostNames
+  return `not in effect yet on ${lagging.slice(0, mostNames).join(', ')}${more > 0 ? ` and ${more} more` : ''}`
 }
 
 const newcomer: Vital = { health: initialHealth(), held: null }

@@ -1,9 +1,10 @@
 import { isDeepStrictEqual } from 'node:util'
 import { flagBits, prefixLength } from '../model/service.ts'
 import { parseInterval } from '../model/duration.ts'
-import type { BackendId } from '../model/names.ts'
+import type { BackendId, PulseType } from '../model/names.ts'
 import { sameDestination, type Destination, type VirtualService } from '../planes/plane.ts'
 import { effectiveWeights, type Health } from '../pulse/health.ts'
+import { checkOfPlane } from './checks.ts'
 import { configuredWeight, serviceFamily, type BackendRecord, type ServiceRecord } from './records.ts'
 
 /** What health says of a backend. `held`: unknown health, the plane already carries this weight (a restart). */
@@ -16,18 +17,21 @@ export interface Vital {
  * The service as the plane should hold it: desired × health.
  *
  * Parts equal to those of `previous` are the same objects, so that a difference is cheap to see.
+ *
+ * @param checks kinds of pulses that the plane carries out itself
  */
 export function effective(
   record: ServiceRecord,
   vital: (id: BackendId) => Vital,
   previous: VirtualService | null,
+  checks: ReadonlySet<PulseType>,
 ): VirtualService {
   const { options, address } = record
   const { persistence, attach, ovn = null } = options
   const family = serviceFamily(record)
   const weights = weightsInForce(record, vital)
   const destinations = record.backends.map((backend, index): Destination => {
-    const destination = toDestination(backend, weights[index] ?? 0)
+    const destination = toDestination(backend, weights[index] ?? 0, vital(backend.id).health.up, checks)
     const before =
       previous?.destinations[index]?.id === backend.id
         ? previous.destinations[index]
@@ -61,12 +65,15 @@ export function effective(
   return previous !== null && sameService(previous, spec) ? previous : spec
 }
 
+/** The weight that is wished for, whatever its health: 0 while it drains. */
+const wishedWeight = (backend: BackendRecord): number =>
+  backend.drainUntil > 0 ? 0 : configuredWeight(backend)
+
 /** The weight of each backend now, in list order: configured × health, 0 while draining, the fallback where all are Down. */
 export function weightsInForce(record: ServiceRecord, vital: (id: BackendId) => Vital): number[] {
   const parts = record.backends.map((backend) => {
     const { health, held } = vital(backend.id)
-    const configured = backend.drainUntil > 0 ? 0 : configuredWeight(backend)
-    return { configured, health, held }
+    return { configured: wishedWeight(backend), health, held }
   })
   const weights = effectiveWeights(parts, record.options.fallback.split('|').includes('fb-zero-to-one'))
   return weights.map((weight, index) => Math.min(weight, parts[index]?.held ?? weight))
@@ -89,8 +96,16 @@ export function sameService(a: VirtualService, b: VirtualService): boolean {
 export const defaultDrain = (record: ServiceRecord): number =>
   record.options.drain === undefined ? 0 : parseInterval(record.options.drain)
 
-function toDestination({ id, options, address }: BackendRecord, weight: number): Destination {
-  const { limits, tunnel } = options
+function toDestination(
+  backend: BackendRecord,
+  weight: number,
+  isUp: boolean,
+  checks: ReadonlySet<PulseType>,
+): Destination {
+  const { id, options, address } = backend
+  const { limits, tunnel, pulse } = options
+  // A verdict of Down must not take out what gets traffic because all are Down.
+  const decides = wishedWeight(backend) > 0 && (isUp || weight === 0)
   return {
     id,
     address,
@@ -103,6 +118,6 @@ function toDestination({ id, options, address }: BackendRecord, weight: number):
     maxConnections: limits?.max_connections ?? 0,
     upperThreshold: limits?.upper_threshold ?? 0,
     lowerThreshold: limits?.lower_threshold ?? 0,
-    check: null,
+    check: checks.has(pulse.type) ? checkOfPlane(pulse, decides) : null,
   }
 }

@@ -110,6 +110,22 @@ export type TorbEvent = { readonly at: number } & (
       readonly service: ServiceId
     }
   | {
+      /** For some seconds changes have been accepted and are not in effect: once, and again where others lag. */
+      readonly type: 'plane-lagging'
+      readonly plane: PlaneName
+      readonly services: number
+      /** Those that have not followed, by name. */
+      readonly lagging: readonly string[]
+    }
+  | { readonly type: 'plane-caught-up'; readonly plane: PlaneName }
+  | {
+      /** What whoever wrote the service should know, with the cure. */
+      readonly type: 'advice'
+      readonly plane: PlaneName
+      readonly service: ServiceId
+      readonly text: string
+    }
+  | {
       readonly type: 'counters-zeroed'
       /** Absent: of all services. */
       readonly service?: ServiceId

@@ -16,7 +16,12 @@ afterEach(async () => {
 async function start(
   store = new MemoryStore(),
   plane = new MemoryPlane(),
-  { flush = false, adopt = false, planes = new Map<PlaneName, MemoryPlane>([['userspace', plane]]) } = {},
+  {
+    flush = false,
+    adopt = false,
+    observe = false,
+    planes = new Map<PlaneName, MemoryPlane>([['userspace', plane]]),
+  } = {},
 ) {
   const control = await openControl({
     store,
@@ -25,6 +30,7 @@ async function start(
     events: new EventLog(),
     flush,
     adopt,
+    observe,
     maxChecks: 16,
     now: Date.now,
     log: { info: () => undefined, warn: () => undefined },
@@ -576,7 +582,7 @@ describe('what somebody else has in the plane', () => {
     const { control, store, plane } = await start(undefined, withStranger())
     const before = store.dump()
     expect(await code(control.createService('web', { port: 80, method: 'rr' }, 'rest'))).toBe(
-      "refused: the userspace plane has a service at tcp 10.0.0.1:80 that is not Torb's: remove it (ipvsadm -D), or start Torb with --adopt to take an equal one over",
+      "refused: the userspace plane has a service at tcp 10.0.0.1:80 that is not Torb's: remove it (with what made it), or start Torb with --adopt to take an equal one over",
     )
     const configured = await control.replaceConfigured([
       { id: 'web', options: { port: 80, method: 'rr' }, backends: [] },

@@ -20,10 +20,13 @@ import { KeyLedger } from './ledger.ts'
 import { makeNames, type NamesOptions } from './addresses.ts'
 import { Reconciler } from './reconciler.ts'
 import { backendKey, bucket, decodeRecords } from './records.ts'
-import { DesiredState } from './state.ts'
+import { DesiredState, type ServiceState } from './state.ts'
 import { findBackend, viewBackends, viewService } from './views.ts'
 import { Vitals } from './vitals.ts'
 import { Audit } from './audit.ts'
+import { Confirmations } from './confirmations.ts'
+import { importForeign } from './imports.ts'
+import { lagOf, LagWatch } from './lag.ts'
 import { invalid } from '../model/refusal.ts'
 import { readBackend } from '../model/backend.ts'
 
@@ -36,6 +39,8 @@ export interface ControlOptions extends NamesOptions {
   readonly flush: boolean
   /** Take over an equal service that somebody else made in a plane. */
   readonly adopt: boolean
+  /** What somebody changes in a plane behind Torb is only reported. */
+  readonly observe: boolean
   /** At most so many health checks at a time. */
   readonly maxChecks: number
   readonly now: () => number
@@ -43,6 +48,8 @@ export interface ControlOptions extends NamesOptions {
 }
 
 export interface OpenControl extends Control {
+  /** Makes services of what others have in virtual networks, where `adopt` is set. */
+  importForeign(): Promise<void>
   close(): Promise<void>
 }
 
@@ -67,7 +74,8 @@ export async function openControl(options: ControlOptions): Promise<OpenControl>
       // One that nobody wishes for any more is held without a record, and so withdrawn by the first reconciliation.
       const state = desired.services.get(id) ?? desired.put(id, null)
       const { record, vital } = state
-      state.held.set(name, record === null ? spec : identified(spec, effective(record, vital, null)))
+      const wish = record && effective(record, vital, null, plane.can.checks)
+      state.held.set(name, wish === null ? spec : identified(spec, wish))
     }
     ledger.keep(name, (id) => {
       const state = desired.services.get(id)
@@ -75,17 +83,25 @@ export async function openControl(options: ControlOptions): Promise<OpenControl>
     })
   }
 
+  const confirmations = new Map(
+    [...planes].flatMap(([name, { confirmed }]) =>
+      confirmed === undefined ? [] : [[name, new Confirmations(now)] as const],
+    ),
+  )
   const vitals = new Vitals({
     events,
     now,
     log,
     maxInFlight: options.maxChecks,
     changed: (state) => reconciler.touch(state),
+    planeOf: (state) => planes.get(state.record?.options.plane ?? defaultPlane),
   })
   const reconciler = new Reconciler({
     desired,
     planes,
     defaultPlane,
+    confirmations,
+    observe: options.observe,
     store,
     ledger,
     vitals,
@@ -99,9 +115,13 @@ export async function openControl(options: ControlOptions): Promise<OpenControl>
     vitals.follow(state, (backend) => health.get(backendKey(state.id, backend.id)))
     for (const held of state.held.values())
       keepUnknown(held, state.backends, (id) => health.has(backendKey(state.id, id)))
+    if (options.observe) for (const name of outliving) reconciler.reportHeld(state, name)
     reconciler.touch(state)
   }
+  const ended = new AbortController()
+  for (const [name, plane] of planes) void followConfirmed(name, plane, ended.signal)
   await reconciler.settled()
+  for (const state of desired.services.values()) state.advice = adviceOf(state)
 
   const counters = async (ids?: readonly ServiceId[]): Promise<ReadonlyMap<ServiceId, ServiceCounters>> => {
     const all = await Promise.all([...planes.values()].map((plane) => plane.counters(ids)))
@@ -114,8 +134,19 @@ export async function openControl(options: ControlOptions): Promise<OpenControl>
   const audit = new Audit({ desired, planes: [...outliving], reconciler, now })
   const names = makeNames(options)
   const configuration = new Configuration({ desired, reconciler, names })
-  const ended = new AbortController()
+  const lagWatch = new LagWatch(confirmations, events, now)
   for (const plane of planes.values()) void follow(plane, ended.signal)
+
+  async function followConfirmed(name: PlaneName, plane: Plane, signal: AbortSignal): Promise<void> {
+    for await (const confirmation of plane.confirmed ?? []) {
+      if (signal.aborted) return
+      reconciler.confirm(name, confirmation)
+    }
+  }
+
+  function adviceOf({ id, record }: ServiceState): readonly string[] {
+    return record === null ? [] : (planes.get(record.options.plane ?? defaultPlane)?.advice?.(id) ?? [])
+  }
 
   /** Health as a plane sees it comes in as the result of a check. */
   async function follow(plane: Plane, signal: AbortSignal): Promise<void> {
@@ -177,7 +208,7 @@ export async function openControl(options: ControlOptions): Promise<OpenControl>
       [...desired.services.values()].filter((state) => state.record !== null).map((state) => state.id),
     service(id) {
       const state = desired.services.get(id)
-      return state === undefined ? null : viewService(state, defaultPlane)
+      return state === undefined ? null : viewService(state, defaultPlane, adviceOf)
     },
     backend(service, id) {
       const state = desired.services.get(service)
@@ -212,13 +243,26 @@ export async function openControl(options: ControlOptions): Promise<OpenControl>
             can: plane.can,
             services: states.filter((state) => state.record !== null).length,
             failing: states.filter((state) => state.reconcile.state === 'failing').length,
+            drifted: states.filter((state) => state.drift.has(name)).length,
+            lag: lagOf(confirmations.get(name)),
             auditedAt: audit.roundEndedAt,
             ...(await tell(plane)),
           }
         }),
       ),
+    async applied(id, timeoutMs) {
+      const signal = AbortSignal.any([ended.signal, AbortSignal.timeout(timeoutMs)])
+      const all = await Promise.all([...confirmations.values()].map((each) => each.applied(id, signal)))
+      const pending = [...confirmations.values()].flatMap((each) => each.pending(id) ?? [])
+      if (all.every(Boolean)) return { state: 'applied', lagging: [] }
+      return { state: 'accepted', lagging: [...new Set(pending.flatMap(({ lagging }) => lagging))] }
+    },
+    async importForeign() {
+      if (options.adopt) await importForeign({ desired, reconciler, planes, defaultPlane, log })
+    },
     async close() {
       ended.abort()
+      lagWatch.close()
       audit.close()
       drains.close()
       vitals.close()

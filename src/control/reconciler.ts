@@ -1,6 +1,6 @@
 import type { PlaneName, ServiceId } from '../model/names.ts'
 import { exists, message, Refusal } from '../model/refusal.ts'
-import type { VirtualService } from '../planes/plane.ts'
+import type { Confirmation, VirtualService } from '../planes/plane.ts'
 import { StoreFull, type Store } from '../store/store.ts'
 import { Convergence, type ConvergenceOptions } from './convergence.ts'
 import type { Step } from './desired.ts'
@@ -87,6 +87,16 @@ export class Reconciler {
   /** @throws Refusal where the plane of this service cannot carry it */
   check(record: ServiceRecord): void {
     this.#convergence.check(record)
+  }
+
+  /** A plane says how far something that it accepted has come. */
+  confirm(plane: PlaneName, confirmation: Confirmation<VirtualService, ServiceId>): void {
+    this.#convergence.confirm(plane, confirmation)
+  }
+
+  /** What a plane holds otherwise than it should at a start is only reported. */
+  reportHeld(state: ServiceState, plane: PlaneName): void {
+    this.#convergence.reportHeld(state, plane)
   }
 
   /** What would happen to new services of these records: one claim or refusal each, in order. Changes nothing. */
@@ -255,7 +265,10 @@ export class Reconciler {
         continue
       }
       const state = desired.services.get(write.id)
-      if (state !== undefined) vitals.follow(state)
+      if (state !== undefined) {
+        vitals.follow(state)
+        this.#advise(state)
+      }
       for (const event of writeEvents(write.before, write.after, write.source, now())) events.record(event)
       if (write.found !== null) {
         const plane = this.#convergence.planeOf(write.after)
@@ -264,6 +277,16 @@ export class Reconciler {
       write.resolve()
     }
     if (undone.length > 0) await this.#undo(undone, refusals)
+  }
+
+  /** Says what a plane advises of a service, once: as events, which are logged. */
+  #advise(state: ServiceState): void {
+    const { planes, events, now } = this.#options
+    const plane = this.#convergence.planeOf(state.record)
+    const said = new Set(state.advice)
+    state.advice = state.record === null ? [] : (planes.get(plane)?.advice?.(state.id) ?? [])
+    for (const text of state.advice)
+      if (!said.has(text)) events.record({ at: now(), type: 'advice', plane, service: state.id, text })
   }
 
   async #undo(undone: readonly Decided[], refusals: ReadonlyMap<ServiceId, Refusal>): Promise<void> {
@@ -275,7 +298,13 @@ export class Reconciler {
       state.retryAt = 0
       return state
     })
-    await this.#convergence.apply(states, [], new Set())
+    // What somebody had changed, where that is only reported, stays so.
+    const isOurs = ({ drift }: ServiceState): boolean => drift.size === 0
+    await this.#convergence.apply(
+      states.filter(isOurs),
+      states.filter((state) => !isOurs(state)),
+      new Set(),
+    )
     const rows = undone.flatMap((write) => rowsBetween(write.after, write.before))
     try {
       await store.commit(rows)

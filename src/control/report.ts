@@ -79,11 +79,14 @@ const destinationFields = [
   'tunnel',
   'upperThreshold',
   'lowerThreshold',
+  'check',
 ] as const satisfies readonly (keyof Destination)[]
 const serviceFields = [
   'scheduler',
   'flags',
   'persistence',
+  'attach',
+  'ovn',
 ] as const satisfies readonly (keyof VirtualService)[]
 
 function fieldsText<T>(before: T, after: T, fields: readonly (keyof T)[]): string {

@@ -1,5 +1,6 @@
 import type { BackendId, PlaneName, ServiceId } from '../model/names.ts'
 import type { VirtualService } from '../planes/plane.ts'
+import type { CheckResult } from '../pulse/check.ts'
 import type { Health } from '../pulse/health.ts'
 import { initialHealth } from '../pulse/health.ts'
 import type { ReconcileState } from './control.ts'
@@ -14,6 +15,8 @@ export class BackendState implements Vital {
   /** Why it is Down, in the check's words; '' when Up. */
   reason = ''
   held: number | null = null
+  /** What the plane says of it, where the plane checks it; null where Torb does. */
+  ask: (() => CheckResult | null) | null = null
 
   constructor(service: ServiceState, record: BackendRecord) {
     this.service = service
@@ -25,6 +28,12 @@ export class BackendState implements Vital {
   }
 }
 
+export interface Drift {
+  /** What the plane had been given. */
+  readonly given: VirtualService
+  readonly difference: string
+}
+
 /** One service: what is wished for, what each plane holds of it, and how that went. */
 export class ServiceState {
   readonly id: ServiceId
@@ -32,6 +41,10 @@ export class ServiceState {
   readonly backends = new Map<BackendId, BackendState>()
   /** What the plane was last known to hold. */
   readonly held = new Map<PlaneName, VirtualService>()
+  /** What somebody changed behind Torb and Torb only reports; `held` is as he made it. */
+  readonly drift = new Map<PlaneName, Drift>()
+  /** What its plane advised when it was last written. */
+  advice: readonly string[] = []
   reconcile: ReconcileState = { state: 'applied', message: '', since: 0 }
   /** Failed attempts in a row, and when the next is due. */
   attempts = 0

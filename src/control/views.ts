@@ -6,7 +6,11 @@ import { configuredWeight, type BackendRecord } from './records.ts'
 import type { ServiceState } from './state.ts'
 
 /** A service as it is shown; null where it is not wished for. */
-export function viewService(state: ServiceState, defaultPlane: PlaneName): ServiceView | null {
+export function viewService(
+  state: ServiceState,
+  defaultPlane: PlaneName,
+  adviceOf: (state: ServiceState) => readonly string[],
+): ServiceView | null {
   const { record } = state
   if (record === null) return null
   let sum = 0
@@ -20,6 +24,10 @@ export function viewService(state: ServiceState, defaultPlane: PlaneName): Servi
     health: record.backends.length === 0 ? 0 : sum / record.backends.length,
     backends: record.backends.map((backend) => backend.id),
     reconcile: state.reconcile,
+    // Only made for who shows it.
+    get advice() {
+      return adviceOf(state)
+    },
   }
 }
 

@@ -1,3 +1,4 @@
+import type { Plane } from '../planes/plane.ts'
 import type { CheckResult, Pulse } from '../pulse/check.ts'
 import { decodeHealth, effectiveWeight, encodeHealth, metrics, observe, pace } from '../pulse/health.ts'
 import { makePulse } from '../pulse/pulse.ts'
@@ -12,6 +13,8 @@ export interface VitalsOptions {
   readonly now: () => number
   /** The weight in force of a backend of this service may have changed. */
   readonly changed: (service: ServiceState) => void
+  /** The plane that carries this service. */
+  readonly planeOf: (service: ServiceState) => Pick<Plane, 'can' | 'health'> | undefined
   readonly log: Log
   readonly maxInFlight?: number
 }
@@ -22,13 +25,15 @@ export class Vitals {
   readonly #events: EventLog
   readonly #now: () => number
   readonly #changed: (service: ServiceState) => void
+  readonly #planeOf: VitalsOptions['planeOf']
   /** Backends whose stored health is out of date. */
   readonly #unsaved = new Set<BackendState>()
 
-  constructor({ events, now, changed, log, maxInFlight }: VitalsOptions) {
+  constructor({ events, now, changed, planeOf, log, maxInFlight }: VitalsOptions) {
     this.#events = events
     this.#now = now
     this.#changed = changed
+    this.#planeOf = planeOf
     const undecided = undecidedChecks(log, now)
     this.#pulse = makePulse<BackendState>({
       onResult: (backend, result) => this.#observe(backend, result),
@@ -58,7 +63,9 @@ export class Vitals {
       backend.record = record
       const { host, port, pulse } = record.options
       const { address } = record
-      this.#pulse.set(backend, scheduleOf(pulse, { host, address, port }, stored !== undefined))
+      this.#askPlane(backend)
+      const place = { host, address, port }
+      this.#pulse.set(backend, scheduleOf(pulse, place, stored !== undefined, backend.ask))
       this.#pulse.setPace(backend, pace(backend.health, configuredWeight(record)))
     }
   }
@@ -80,9 +87,10 @@ export class Vitals {
     if (backend.service.backends.get(backend.id) === backend) this.#unsaved.add(backend)
   }
 
-  /** A result from elsewhere than a check of ours, such as a plane's own monitor. */
+  /** What a plane found by itself. Of a backend that Torb checks, a plane that can be asked has nothing to say. */
   report(backend: BackendState, result: CheckResult): void {
-    this.#observe(backend, result)
+    if (backend.ask !== null || this.#planeOf(backend.service)?.health === undefined)
+      this.#observe(backend, result)
   }
 
   get inFlight(): number {
@@ -91,6 +99,15 @@ export class Vitals {
 
   close(): void {
     this.#pulse.close()
+  }
+
+  /** Where the plane carries out a pulse of this kind it is asked at each interval; Torb makes no connection of its own. */
+  #askPlane(backend: BackendState): void {
+    const plane = this.#planeOf(backend.service)
+    const isTold = plane?.health !== undefined && plane.can.checks.has(backend.record.options.pulse.type)
+    if (!isTold) backend.ask = null
+    else
+      backend.ask ??= () => this.#planeOf(backend.service)?.health?.(backend.service.id, backend.id) ?? null
   }
 
   #end(service: ServiceState, backend: BackendState): void {
@@ -104,10 +121,12 @@ export class Vitals {
     // Its removal and a last result may cross.
     if (service.backends.get(backend.id) !== backend) return
     const { rise = 1, fall = 1, window = 100 } = backend.record.options.pulse
+    // The plane's monitor has counted up to them already.
+    const limits = backend.ask === null ? { rise, fall, window } : { rise: 1, fall: 1, window }
     const configured = configuredWeight(backend.record)
     const before = backend.health
     const wasHeld = backend.held !== null
-    const health = observe(before, result, this.#now(), { rise, fall, window })
+    const health = observe(before, result, this.#now(), limits)
     backend.health = health
     backend.held = null
     backend.reason = result.up ? '' : result.reason

@@ -70,7 +70,8 @@ export async function startDaemon(
     const planes = new Map(
       [...(await choosePlanes(options, used, log))].map(([name, plane]) => [
         name,
-        addresses === null ? plane : withAddresses(plane, addresses),
+        // What is attached to a virtual network has its addresses there.
+        addresses === null || plane.can.attach ? plane : withAddresses(plane, addresses),
       ]),
     )
     const [defaultPlane] = planes.keys()
@@ -98,6 +99,7 @@ export async function startDaemon(
       events,
       flush: options.flush ?? false,
       adopt: options.adopt ?? false,
+      observe: options.observe ?? false,
       maxChecks,
       now: Date.now,
       log,
@@ -134,6 +136,8 @@ export async function startDaemon(
     })
     ended.defer(() => api?.close())
     await takeOver(control, functions, flags.config, file)
+    // What the file names has taken its own over by now.
+    await control.importForeign()
     await addresses?.settle()
     await functions.begin()
     if (options.consul !== undefined) {
@@ -244,6 +248,8 @@ const warnings: ReadonlySet<TorbEvent['type']> = new Set([
   'instance-ejected',
   'plane-drift',
   'plane-failed',
+  'plane-lagging',
+  'advice',
   'config-refused',
 ])
 

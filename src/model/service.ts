@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { parseInterval } from './duration.ts'
 import {
   fallbackNames,
+  flagBit,
   flagNames,
   planeNames,
   protocolNames,
@@ -201,6 +202,21 @@ export function flagBits(list: string): number {
     bits |= bit
   }
   return bits
+}
+
+/** The list that sets these bits, in the words of the scheduler. */
+export function flagsText(bits: number, scheduler: SchedulerName): string {
+  const own = scheduler === 'sh' || scheduler === 'mh'
+  const names = {
+    [own ? `${scheduler}-fallback` : 'flag-1']: flagBit.fallback,
+    [own ? `${scheduler}-port` : 'flag-2']: flagBit.port,
+    'flag-3': flagBit.third,
+    'one-packet': flagBit.onePacket,
+    hashed: flagBit.hashed,
+  }
+  return Object.keys(names)
+    .filter((name) => (bits & (names[name] ?? 0)) !== 0)
+    .join('|')
 }
 
 /** Prefix length of a netmask given as a number or dotted. @throws Refusal `invalid` */

@@ -6,6 +6,8 @@
  */
 export type CheckSpec =
   | { readonly kind: 'none' }
+  /** Somebody else checks, and says when asked; null: he does not know yet. */
+  | { readonly kind: 'told'; readonly ask: () => CheckResult | null }
   | { readonly kind: 'tcp'; readonly address: string; readonly port: number; readonly timeoutMs: number }
   /** Silence is success: `waitMs` is how long an error is waited for. */
   | { readonly kind: 'udp'; readonly address: string; readonly port: number; readonly waitMs: number }
@@ -28,7 +30,7 @@ export interface CheckResult {
   readonly reason: string
 }
 
-/** No verdict: this machine, not the target, was short of something (descriptors, memory). */
+/** No verdict: this machine, not the target, was short of something (descriptors, memory). `reason` is empty where nothing is wrong. */
 export interface Undecided {
   readonly up: null
   readonly reason: string

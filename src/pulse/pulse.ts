@@ -5,6 +5,7 @@ import { http } from './http.ts'
 import { none } from './none.ts'
 import { noAnswer } from './reasons.ts'
 import { tcp } from './tcp.ts'
+import { told } from './told.ts'
 import { udp } from './udp.ts'
 
 export type Probes = { readonly [Kind in CheckSpec['kind']]: Probe<Extract<CheckSpec, { kind: Kind }>> }
@@ -25,7 +26,7 @@ export interface PulseSettings<Key> {
   readonly timer?: (ms: number, fire: () => void) => () => void
 }
 
-export const realProbes: Probes = { none, tcp, udp, http }
+export const realProbes: Probes = { none, told, tcp, udp, http }
 
 const defaultMaxInFlight = 4096
 /** Checks started before other work of the process gets its turn: about 3 ms. */
@@ -270,6 +271,8 @@ class Scheduler<Key> implements Pulse<Key> {
     switch (check.kind) {
       case 'none':
         return this.#probes.none(check, done)
+      case 'told':
+        return this.#probes.told(check, done)
       case 'tcp':
         return this.#probes.tcp(check, done)
       case 'udp':

@@ -34,6 +34,15 @@ export function writePlanes(out: Exposition, status: readonly PlaneStatus[]): vo
   for (const { plane, text } of planes) out.sample('torb_plane_services', text, plane.services)
   out.family('torb_plane_failing_services', 'gauge', 'Services that the data plane refuses now.')
   for (const { plane, text } of planes) out.sample('torb_plane_failing_services', text, plane.failing)
+  out.family('torb_plane_up', 'gauge', '1 where the data plane answers, 0 where not.')
+  for (const { plane, text } of planes) out.sample('torb_plane_up', text, plane.problem === '' ? 1 : 0)
+  out.family(
+    'torb_plane_drifted_services',
+    'gauge',
+    'Services that somebody changed in the data plane and that are only reported.',
+  )
+  for (const { plane, text } of planes) out.sample('torb_plane_drifted_services', text, plane.drifted)
+  writeLag(out, status)
   out.family(
     'torb_plane_last_audit_timestamp_seconds',
     'gauge',
@@ -44,6 +53,36 @@ export function writePlanes(out: Exposition, status: readonly PlaneStatus[]): vo
   out.family('torb_plane_foreign_services', 'gauge', 'Services in the data plane that somebody else made.')
   for (const { plane, text } of planes)
     if (plane.problem === '') out.sample('torb_plane_foreign_services', text, plane.foreign.length)
+}
+
+/** Of planes whose effect comes later than their acceptance. */
+function writeLag(out: Exposition, status: readonly PlaneStatus[]): void {
+  const now = Date.now()
+  const planes = status.flatMap(({ name, lag }) => (lag === null ? [] : [{ name, lag }]))
+  out.family(
+    'torb_plane_accepted_services',
+    'gauge',
+    'Services of which the data plane has accepted something that is not in effect yet.',
+  )
+  for (const { name, lag } of planes)
+    out.sample('torb_plane_accepted_services', labels({ plane: name }), lag.services)
+  out.family(
+    'torb_plane_accepted_age_seconds',
+    'gauge',
+    'For how long the oldest of these has waited; 0 without any.',
+  )
+  for (const { name, lag } of planes) {
+    const age = lag.since === 0 ? 0 : Math.max(0, now - lag.since) / 1000
+    out.sample('torb_plane_accepted_age_seconds', labels({ plane: name }), age)
+  }
+  out.family(
+    'torb_plane_lagging_services',
+    'gauge',
+    'Of how many services each chassis that lags has not followed yet.',
+  )
+  for (const { name, lag } of planes)
+    for (const [chassis, services] of lag.lagging)
+      out.sample('torb_plane_lagging_services', labels({ plane: name, chassis }), services)
 }
 
 /** Who tells others of services. */

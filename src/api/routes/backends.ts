@@ -3,12 +3,14 @@ import type { Control } from '../../control/control.ts'
 import { backendBody, backendPatchBody } from '../../model/backend.ts'
 import { parseInterval } from '../../model/duration.ts'
 import { invalid, unknown } from '../../model/refusal.ts'
-import { answerDone, answerJson } from '../answer.ts'
-import { backendPath, responses, writeErrors, type App } from '../describe.ts'
+import { answerJson } from '../answer.ts'
+import { backendPath, responses, type App } from '../describe.ts'
+import { answerWritten, waitOf, waitQuery, written } from '../wait.ts'
 import { backendShape, wireBackend } from '../wire.ts'
 import { countersOf } from './services.ts'
 
 const tags = ['backends']
+const waiting = z.strictObject(waitQuery)
 
 export function backendRoutes(app: App, control: Control): void {
   app.get(
@@ -39,15 +41,17 @@ export function backendRoutes(app: App, control: Control): void {
         summary: 'Add a backend to a service',
         tags,
         params: backendPath,
+        querystring: waiting,
         body: backendBody,
-        response: responses({ description: 'durable, and held by the data plane' }, ...writeErrors),
+        response: written('durable, and held by the data plane'),
       },
     },
     async (request, reply) => {
       const { vs, rs } = request.params
+      const waitMs = waitOf(request.query)
       checkServiceId(request.body.vsid, vs)
       await control.createBackend(vs, rs, request.body, 'rest')
-      return answerDone(reply)
+      return answerWritten(reply, control, vs, waitMs)
     },
   )
 
@@ -61,15 +65,17 @@ export function backendRoutes(app: App, control: Control): void {
           'Fields absent stay; weight 0 drains. On a backend of the configuration file weight is an override, and `null` ends it.',
         tags,
         params: backendPath,
+        querystring: waiting,
         body: backendPatchBody,
-        response: responses({ description: 'changed' }, ...writeErrors),
+        response: written('changed'),
       },
     },
     async (request, reply) => {
       const { vs, rs } = request.params
+      const waitMs = waitOf(request.query)
       checkServiceId(request.body.vsid, vs)
       await control.patchBackend(vs, rs, request.body, 'rest')
-      return answerDone(reply)
+      return answerWritten(reply, control, vs, waitMs)
     },
   )
 
@@ -82,6 +88,7 @@ export function backendRoutes(app: App, control: Control): void {
         tags,
         params: backendPath,
         querystring: z.strictObject({
+          ...waitQuery,
           drain: z
             .string()
             .optional()
@@ -89,13 +96,14 @@ export function backendRoutes(app: App, control: Control): void {
               'how long its connections may finish first, such as 30s; absent: what the service says, else not at all',
             ),
         }),
-        response: responses({ description: 'removed, or draining' }, ...writeErrors),
+        response: written('removed, or draining'),
       },
     },
     async (request, reply) => {
       const { vs, rs } = request.params
+      const waitMs = waitOf(request.query)
       await control.deleteBackend(vs, rs, 'rest', drainOf(request.query.drain))
-      return answerDone(reply)
+      return answerWritten(reply, control, vs, waitMs)
     },
   )
 }

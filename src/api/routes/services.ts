@@ -5,9 +5,10 @@ import type { ServiceId } from '../../model/names.ts'
 import { unknown } from '../../model/refusal.ts'
 import { serviceBody } from '../../model/service.ts'
 import type { ServiceCounters } from '../../planes/plane.ts'
-import { answerDone, answerJson } from '../answer.ts'
-import { responses, servicePath, writeErrors, type App } from '../describe.ts'
+import { answerJson } from '../answer.ts'
+import { responses, servicePath, type App } from '../describe.ts'
 import { goJsonArray } from '../json.ts'
+import { answerWritten, waitOf, waitQuery, written } from '../wait.ts'
 import {
   fullServiceListShape,
   serviceListShape,
@@ -17,6 +18,7 @@ import {
 } from '../wire.ts'
 
 const tags = ['services']
+const waiting = z.strictObject(waitQuery)
 
 export function serviceRoutes(app: App, control: Control): void {
   app.get(
@@ -77,20 +79,16 @@ export function serviceRoutes(app: App, control: Control): void {
         description: 'Without `host` it takes the first address of the default interface.',
         tags,
         params: servicePath,
+        querystring: waiting,
         body: serviceBody,
-        response: responses({ description: 'durable, and held by the data plane' }, ...writeErrors),
+        response: written('durable, and held by the data plane'),
       },
     },
     async (request, reply) => {
       const { vs } = request.params
+      const waitMs = waitOf(request.query)
       await control.createService(vs, request.body, 'rest')
-      if (request.body.persistent === true) {
-        request.log.info(
-          { service: vs },
-          'persistent is kept and shown but pins no client to a backend: use "persistence" for that',
-        )
-      }
-      return answerDone(reply)
+      return answerWritten(reply, control, vs, waitMs)
     },
   )
 
@@ -104,13 +102,16 @@ export function serviceRoutes(app: App, control: Control): void {
           'Fields given replace, fields absent stay. Host, port and protocol may be repeated but not changed.',
         tags,
         params: servicePath,
+        querystring: waiting,
         body: serviceBody,
-        response: responses({ description: 'changed' }, ...writeErrors),
+        response: written('changed'),
       },
     },
     async (request, reply) => {
-      await control.patchService(request.params.vs, request.body, 'rest')
-      return answerDone(reply)
+      const { vs } = request.params
+      const waitMs = waitOf(request.query)
+      await control.patchService(vs, request.body, 'rest')
+      return answerWritten(reply, control, vs, waitMs)
     },
   )
 
@@ -122,12 +123,15 @@ export function serviceRoutes(app: App, control: Control): void {
         summary: 'Delete a service and its backends',
         tags,
         params: servicePath,
-        response: responses({ description: 'deleted' }, ...writeErrors),
+        querystring: waiting,
+        response: written('deleted'),
       },
     },
     async (request, reply) => {
-      await control.deleteService(request.params.vs, 'rest')
-      return answerDone(reply)
+      const { vs } = request.params
+      const waitMs = waitOf(request.query)
+      await control.deleteService(vs, 'rest')
+      return answerWritten(reply, control, vs, waitMs)
     },
   )
 }

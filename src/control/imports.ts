@@ -1,0 +1,99 @@
+import type { PlaneName, ServiceId } from '../model/names.ts'
+import { exists } from '../model/refusal.ts'
+import { flagsText, readService } from '../model/service.ts'
+import { endpointKey } from '../planes/endpoint.ts'
+import type { Plane, VirtualService } from '../planes/plane.ts'
+import { adopted } from './adoption.ts'
+import type { Log } from './events.ts'
+import type { Reconciler } from './reconciler.ts'
+import type { ServiceRecord } from './records.ts'
+import type { DesiredState } from './state.ts'
+
+export interface ImportOptions {
+  readonly desired: DesiredState
+  readonly reconciler: Reconciler
+  readonly planes: ReadonlyMap<PlaneName, Plane>
+  readonly defaultPlane: PlaneName
+  readonly log: Log
+}
+
+/**
+ * Makes services of what others have in virtual networks: ordinary writes, each of which takes the equal entry over.
+ *
+ * Entries of a kernel have no name to become services by, and go on as they are until somebody asks for the same.
+ */
+export async function importForeign(options: ImportOptions): Promise<void> {
+  const { desired, reconciler, planes, defaultPlane, log } = options
+  const taken = new Set(desired.services.keys())
+  for (const [name, plane] of planes) {
+    if (!plane.can.attach || plane.foreign === undefined) continue
+    let foreign: readonly VirtualService[] = []
+    try {
+      foreign = await plane.foreign()
+    } catch (error) {
+      log.warn({ plane: name }, `nothing could be taken over: ${text(error)}`)
+    }
+    const writes = foreign.map(async (entry) => {
+      const id = freeName(entry, taken)
+      taken.add(id)
+      try {
+        const record = recordOf(id, entry, name === defaultPlane ? undefined : name)
+        await reconciler.write(id, (current) => (current === null ? record : fail()), 'rest')
+      } catch (error) {
+        log.warn(
+          { plane: name, service: entry.id },
+          `${endpointKey(entry)} is not taken over: ${text(error)}`,
+        )
+      }
+    })
+    await Promise.all(writes)
+  }
+}
+
+const idLength = 255
+
+/** The name of the entry as the id of a service, which is one segment of a path: `web`, else `web-2`, … */
+export function freeName(entry: VirtualService, taken: ReadonlySet<ServiceId>): ServiceId {
+  const plain = entry.id.replaceAll(/[/\p{Cc}]/gu, '-')
+  const base = plain === '' ? endpointKey(entry) : plain
+  for (let number = 1; ; number++) {
+    const end = number === 1 ? '' : `-${number}`
+    const id = base.slice(0, idLength - end.length) + end
+    if (!taken.has(id)) return id
+  }
+}
+
+function recordOf(id: ServiceId, entry: VirtualService, plane: PlaneName | undefined): ServiceRecord {
+  const { address, port, protocol, scheduler, flags, persistence, attach, ovn, destinations } = entry
+  const options = readService(
+    {
+      host: address,
+      port,
+      protocol,
+      method: scheduler,
+      flags: flagsText(flags, scheduler),
+      ...(persistence === null
+        ? {}
+        : { persistence: { timeout: persistence.timeout, netmask: persistence.prefix } }),
+      ...(plane === undefined ? {} : { plane }),
+      ...(attach === null
+        ? {}
+        : {
+            attach: {
+              switches: [...attach.switches],
+              routers: [...attach.routers],
+              groups: [...attach.groups],
+            },
+          }),
+      ...(ovn === null ? {} : { ovn }),
+    },
+    true,
+  )
+  return { id, owner: 'rest', options, address, backends: destinations.map(adopted) }
+}
+
+function fail(): never {
+  throw exists()
+}
+
+const text = (error: unknown): string => (error instanceof Error ? error.message : String(error))
