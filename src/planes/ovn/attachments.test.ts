@@ -1,0 +1,11 @@
+import { expect, it } from 'vitest'
+import { nearest } from './attachments.ts'
+
+it.each([
+  ['insde', ['inside', 'dmz', 'outside'], ['inside']],
+  ['Inside', ['inside', 'insider'], ['inside', 'insider']],
+  ['edge', ['edge1', 'edge2', 'tenant1'], ['edge1', 'edge2']],
+  ['dmz', ['inside', 'transit'], []],
+])('%s is taken for what is written nearly so', (name, names, expected) => {
+  expect(nearest(name, names)).toEqual(expected)
+})
