@@ -1,5 +1,5 @@
 import type { Report } from '../client.ts'
-import { physicalNetwork, startOvn, type OvnLab, type OvnPort } from './ovn.ts'
+import { physicalNetwork, startOvn, type OvnLab, type OvnOptions, type OvnPort } from './ovn.ts'
 
 /** Addresses of "The OVN load balancer" (2016); the servers are the backends of all of its load balancers. */
 export const articleAddress = {
@@ -37,30 +37,28 @@ export interface Article extends Disposable {
 /** How long a client waits before it calls that hanging: longer than until TCP sends a lost SYN again. */
 const patienceMs = 2500
 
-/** Lays out the article's network without any load balancer, its web servers running. */
-export async function startArticle(): Promise<Article> {
-  const lab = await startOvn({ chassis: 1 })
+/** Lays out the article's network without any load balancer, its web servers running. With two chassis both have one server. */
+export async function startArticle({ chassis }: OvnOptions): Promise<Article> {
+  const lab = await startOvn({ chassis })
   try {
-    return await layOutArticle(lab)
+    return await layOutArticle(lab, chassis)
   } catch (error) {
     lab.close()
     throw error
   }
 }
 
-async function layOutArticle(lab: OvnLab): Promise<Article> {
+async function layOutArticle(lab: OvnLab, last: 1 | 2): Promise<Article> {
   await lab.nbctl(...topology.flatMap((command) => ['--', ...command.split(' ')]))
   const at = (role: Role, prefix: number, gateway: string) => ({
     addresses: [`${articleAddress[role]}/${prefix}`],
     gateways: [gateway],
   })
-  const dmz = (role: 'vm1' | 'vm2') => lab.port(1, 'dmz', role, at(role, 26, '172.16.255.129'))
-  const inside = (role: 'vm3' | 'vm4') => lab.port(1, 'inside', role, at(role, 26, '172.16.255.193'))
   const [vm1, vm2, vm3, vm4, lan] = await Promise.all([
-    dmz('vm1'),
-    dmz('vm2'),
-    inside('vm3'),
-    inside('vm4'),
+    lab.port(1, 'dmz', 'vm1', at('vm1', 26, '172.16.255.129')),
+    lab.port(last, 'dmz', 'vm2', at('vm2', 26, '172.16.255.129')),
+    lab.port(last, 'inside', 'vm3', at('vm3', 26, '172.16.255.193')),
+    lab.port(1, 'inside', 'vm4', at('vm4', 26, '172.16.255.193')),
     lab.host(1, 'lan', at('lan', 25, articleAddress.edge1)),
   ])
   const hosts = { vm1, vm2, vm3, vm4, lan }

@@ -14,7 +14,7 @@ import { ovnMissing } from './ovn.ts'
 if (process.argv.includes('--missing')) {
   process.stdout.write(ovnMissing() ?? '')
 } else {
-  const article = await startArticle()
+  const article = await startArticle({ chassis: 1 })
   const server = createServer((request, response) => {
     // oxlint-disable-next-line promise/catch-or-return -- both outcomes are answered
     visit(article, new URL(request.url ?? '', 'http://stage').searchParams).then(

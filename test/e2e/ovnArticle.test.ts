@@ -11,7 +11,7 @@ describe.skipIf(missing !== null)("the article on OVN's load balancer (2016)", (
   let article: Article
 
   beforeAll(async () => {
-    article = await startArticle()
+    article = await startArticle({ chassis: 2 })
   })
   afterAll(() => article?.[Symbol.dispose]())
 
