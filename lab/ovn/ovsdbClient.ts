@@ -44,6 +44,9 @@ export const insertNamed = (name: string): Operation => ({
   row: { name },
 })
 
+/** Of whatever table a change is. */
+export const nameOf = (row: object | null): unknown => (row !== null && 'name' in row ? row.name : null)
+
 /** Names of all Load_Balancers in the replica, sorted. */
 export function namesIn(database: Northbound): string[] {
   return [...database.rows('Load_Balancer').values()].map(({ name }) => name).toSorted()

@@ -173,12 +173,15 @@ export class OvsdbServers implements AsyncDisposable {
 
   #spawn(member: Member): void {
     const file = (name: string): string => join(this.#directory, name)
+    const index = this.#members.indexOf(member)
+    // One that was killed leaves it.
+    rmSync(file(`${index}.sock`), { force: true })
     const child = spawn(
       server,
       [
         '--no-chdir',
         '-vconsole:warn',
-        `--unixctl=${this.#control(this.#members.indexOf(member))}`,
+        `--unixctl=${this.#control(index)}`,
         ...member.remotes.map((remote) => `--remote=${remote}`),
         ...(this.tls === null
           ? []
@@ -202,6 +205,8 @@ export class OvsdbServers implements AsyncDisposable {
     const until = Date.now() + startLimitMs
     for (;;) {
       try {
+        // Where there is no socket yet, ovsdb-client tries again after a second only.
+        if (!existsSync(address.slice('unix:'.length))) throw new Error('there is no socket')
         await exec('ovsdb-client', ['--timeout=10', 'wait', address, this.database, 'connected'])
         return
       } catch (error) {
@@ -209,7 +214,7 @@ export class OvsdbServers implements AsyncDisposable {
           throw new Error(`ovsdb-server does not serve ${this.database}; its log:\n${member.log}`, {
             cause: error,
           })
-        await sleep(20)
+        await sleep(5)
       }
     }
   }
