@@ -20,13 +20,18 @@ export interface ArticleCase {
   /** What the article saw in 2016, in the words of `told`; null: it did not try this. */
   readonly seed: string | null
   readonly now: string
-  /** The client does not get through by the way things are attached: Torb has to say so. */
-  readonly warned: boolean
+  /** Of what Torb warns, since some client or other gets no answer: a part of its only advice; null: it has none. */
+  readonly advice: string | null
 }
 
 const { lan, edge1, edgeVip, switchVip, vm1, vm3 } = articleAddress
 const onEdge = { vip: edgeVip, attach: { routers: ['edge1'] } }
 const answeredTo = (...logged: readonly string[]): string => `vm1 and vm2 log ${logged.join(' and ')}`
+
+const pastGateway =
+  'gateway router edge1 balances for clients on switch inside too, but their answers go past it'
+const serversOnly =
+  'attached only to switch dmz, where its backends are, so clients on switch inside get no answer'
 
 /** Every case of the article, in its order. */
 export const articleCases: readonly ArticleCase[] = [
@@ -37,7 +42,7 @@ export const articleCases: readonly ArticleCase[] = [
     snat: true,
     seed: answeredTo(lan),
     now: answeredTo(lan),
-    warned: false,
+    advice: null,
   },
   {
     name: 'run 1 with one web server stopped and no health check, asked from outside',
@@ -47,7 +52,7 @@ export const articleCases: readonly ArticleCase[] = [
     stopped: 'vm2',
     seed: `vm1 logs ${lan}; others: refused`,
     now: `vm1 logs ${lan}; others: refused`,
-    warned: false,
+    advice: null,
   },
   {
     name: "run 1 asked from inside, with the article's own SNAT rule",
@@ -56,7 +61,7 @@ export const articleCases: readonly ArticleCase[] = [
     snat: true,
     seed: answeredTo(edge1),
     now: answeredTo(edge1),
-    warned: false,
+    advice: null,
   },
   {
     name: 'run 1 asked from inside, bare: the servers answer past the router',
@@ -64,7 +69,7 @@ export const articleCases: readonly ArticleCase[] = [
     service: onEdge,
     seed: null,
     now: 'hangs',
-    warned: true,
+    advice: pastGateway,
   },
   {
     name: 'run 1 asked from inside, with lb_force_snat_ip on the router',
@@ -72,7 +77,7 @@ export const articleCases: readonly ArticleCase[] = [
     service: { ...onEdge, forceSnat: edge1 },
     seed: null,
     now: answeredTo(edge1),
-    warned: false,
+    advice: null,
   },
   {
     name: "run 2: a virtual address on the client's switch",
@@ -80,7 +85,7 @@ export const articleCases: readonly ArticleCase[] = [
     service: { vip: switchVip, attach: { switches: ['inside'] } },
     seed: answeredTo(vm3),
     now: answeredTo(vm3),
-    warned: false,
+    advice: null,
   },
   {
     name: "run 3: a virtual address on the servers' switch only, asked from another switch",
@@ -88,7 +93,7 @@ export const articleCases: readonly ArticleCase[] = [
     service: { vip: switchVip, attach: { switches: ['dmz'] } },
     seed: 'hangs',
     now: 'hangs',
-    warned: true,
+    advice: serversOnly,
   },
   {
     name: "run 3: a virtual address on the servers' switch only, asked by a server",
@@ -97,6 +102,6 @@ export const articleCases: readonly ArticleCase[] = [
     seed: 'hangs',
     // A server that chose itself sees the virtual address as its client.
     now: answeredTo(vm1, switchVip),
-    warned: false,
+    advice: serversOnly,
   },
 ]
