@@ -1,6 +1,7 @@
 import { canonicalAddress, familyOf } from '../../model/address.ts'
 import { contains, parseSubnet, type Subnet } from './subnet.ts'
 import type { NorthboundRow } from './tables.ts'
+import { parseVip } from './vips.ts'
 
 export type SwitchRow = NorthboundRow<'Logical_Switch'>
 export type RouterRow = NorthboundRow<'Logical_Router'>
@@ -49,20 +50,18 @@ export function portAddresses(row: SwitchPortRow): PortAddresses {
   return read
 }
 
-/** Address parts of a load balancer's virtual services, canonical; `^name` of a template. */
-export function vipAddresses({ vips }: BalancerRow): readonly string[] {
-  return [...new Set([...vips.keys()].map((key) => vipParts(key).address))]
-}
+/** Addresses of a load balancer's virtual services, canonical; of a template the key as it stands. */
+export const vipAddresses = ({ vips }: BalancerRow): readonly string[] => [
+  ...new Set([...vips.keys()].map((key) => parseVip(key)?.address ?? key)),
+]
 
-/** A key of `vips` read: `10.0.0.1`, `10.0.0.1:80`, `[fd0f::1]:80`, `^vip:^port`. */
-export function vipParts(key: string): { readonly address: string; readonly port: string | null } {
-  const [, bracketed, plain, port] = /^(?:\[([^\]]*)\]|([^:]*)):?([^:]*)$/.exec(key) ?? []
-  const address = bracketed ?? plain ?? key
-  return {
-    address: familyOf(address) === null ? address : canonicalAddress(address),
-    port: port === undefined || port === '' ? null : port,
-  }
-}
+/** Addresses that checks of a load balancer's backends come from (ip_port_mappings: PORT:ADDRESS). */
+export const checkSources = ({ ip_port_mappings: mappings }: BalancerRow): readonly string[] =>
+  [...(mappings?.values() ?? [])].flatMap((text) => canonical(/:\[?([^\]]*)\]?$/.exec(text)?.[1] ?? ''))
+
+/** The canonical text of an address as a list of one; empty where it is none. */
+export const canonical = (text: string): readonly string[] =>
+  familyOf(text) === null ? [] : [canonicalAddress(text)]
 
 /** True for a port that a machine stands behind; not for those to routers and other networks. */
 export const isEndpoint = ({ type }: SwitchPortRow): boolean => ['', 'virtual', 'external'].includes(type)

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { networkText } from './subnet.ts'
-import { portAddresses, vipParts, type SwitchRow } from './logicalRows.ts'
+import { portAddresses, type SwitchRow } from './logicalRows.ts'
 import { Topology, type Reached } from './topology.ts'
 import { article, Layout } from './topologyRig.ts'
 
@@ -72,17 +72,6 @@ describe('topology', () => {
     const layout = new Layout().switch('s').port('s', 'p', addresses, { dynamic_addresses: dynamic })
     const port = new Topology(layout).portNamed('p') ?? expect.unreachable('the port is there')
     expect(portAddresses(port)).toMatchObject({ addresses: expected, unknown })
-  })
-
-  it.each([
-    ['10.0.0.1', '10.0.0.1', null],
-    ['10.0.0.1:80', '10.0.0.1', '80'],
-    ['10.0.0.1:', '10.0.0.1', null],
-    ['[FD0F::1]:80', 'fd0f::1', '80'],
-    ['fd0f::1', 'fd0f::1', null],
-    ['^vip:^port', '^vip', '^port'],
-  ])('reads the virtual service %s', (key, address, port) => {
-    expect(vipParts(key)).toEqual({ address, port })
   })
 
   it('knows what a load balancer reaches, directly and by group', () => {

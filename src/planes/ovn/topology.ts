@@ -1,6 +1,9 @@
-import { canonicalAddress, familyOf, type Family } from '../../model/address.ts'
+import { familyOf, type Family } from '../../model/address.ts'
+import type { VirtualService } from '../plane.ts'
 import type { RowChange, Uuid } from './ovsdb/ovsdb.ts'
 import {
+  canonical,
+  checkSources,
   isEndpoint,
   networksOf,
   portAddresses,
@@ -69,13 +72,16 @@ export class Topology {
   readonly #switchesWith = new RowIndex<SwitchRow>(attached)
   readonly #routersWith = new RowIndex<RouterRow>(attached)
   readonly #balancersByVip = new RowIndex<BalancerRow>(vipAddresses)
+  readonly #checkSources = new RowIndex<BalancerRow>(checkSources)
+  readonly #externals = new RowIndex<NatRow>(({ external_ip: external }) => canonical(external))
   readonly #indexes: { readonly [T in NorthboundTable]?: readonly RowIndex<NorthboundRow<T>>[] } = {
     Logical_Switch: [this.#switchNames, this.#switchOfPort, this.#switchesWith],
     Logical_Router: [this.#routerNames, this.#routerOfPort, this.#routersWith],
     Logical_Switch_Port: [this.#portNames, this.#holders, this.#towards],
     Logical_Router_Port: [this.#routerPortNames, this.#routerPortAddresses],
-    Load_Balancer: [this.#balancersByVip],
+    Load_Balancer: [this.#balancersByVip, this.#checkSources],
     Load_Balancer_Group: [this.#groupNames, this.#groupsOf],
+    NAT: [this.#externals],
   }
   /** Ports of a switch that are no endpoints. */
   readonly #special = new Map<Uuid, readonly SwitchPortRow[]>()
@@ -103,16 +109,17 @@ export class Topology {
     return this.#version
   }
 
+  /** By name or uuid, as ovn-nbctl takes them; names need not be unique. */
   switchesNamed(name: string): readonly SwitchRow[] {
-    return this.#found('Logical_Switch', this.#switchNames.get(name))
+    return this.#found('Logical_Switch', [...this.#switchNames.get(name), name])
   }
 
   routersNamed(name: string): readonly RouterRow[] {
-    return this.#found('Logical_Router', this.#routerNames.get(name))
+    return this.#found('Logical_Router', [...this.#routerNames.get(name), name])
   }
 
   groupNamed(name: string): GroupRow | null {
-    return this.#found('Load_Balancer_Group', this.#groupNames.get(name))[0] ?? null
+    return this.#found('Load_Balancer_Group', [...this.#groupNames.get(name), name])[0] ?? null
   }
 
   portNamed(name: string): SwitchPortRow | null {
@@ -234,8 +241,35 @@ export class Topology {
     const grouped = this.#found('Load_Balancer_Group', this.#groupsOf.get(balancer)).flatMap(
       ({ uuid, name = '' }) => this.#reachedBy(uuid, name),
     )
-    const found = this.#withSwitchesOfRouters([...direct, ...grouped])
-    return [...new Map(found.toReversed().map((one) => [one.datapath.row.uuid, one])).values()].toReversed()
+    return distinct(this.#withSwitchesOfRouters([...direct, ...grouped]))
+  }
+
+  /** Switches and routers that would evaluate a load balancer that is attached to these, by name. */
+  reachOf(attach: NonNullable<VirtualService['attach']>): readonly Reached[] {
+    const direct = [
+      ...attach.switches
+        .flatMap((name) => this.switchesNamed(name))
+        .map((row) => ({ kind: 'switch', row }) as const),
+      ...attach.routers
+        .flatMap((name) => this.routersNamed(name))
+        .map((row) => ({ kind: 'router', row }) as const),
+    ].map((datapath) => ({ datapath, group: null }))
+    const grouped = attach.groups.flatMap((name) => {
+      const group = this.groupNamed(name)
+      return group === null ? [] : this.reachOfGroup(group)
+    })
+    return distinct(this.#withSwitchesOfRouters([...direct, ...grouped]))
+  }
+
+  /** Whether a switch or router evaluates a load balancer. */
+  evaluates(datapath: SwitchRow | RouterRow, balancer: Uuid): boolean {
+    const named = attached(datapath)
+    if (named.includes(balancer)) return true
+    for (const group of this.#groupsOf.get(balancer)) if (named.includes(group)) return true
+    const isSwitch = this.#rows('Logical_Switch').has(datapath.uuid)
+    const [global] = this.#rows('NB_Global').values()
+    if (!isSwitch || !spreads(global)) return false
+    return this.links(datapath as SwitchRow).some(({ router }) => this.evaluates(router, balancer))
   }
 
   /** Switches and routers that name a group. */
@@ -260,30 +294,17 @@ export class Topology {
     const excluded = (of.other_config.get('exclude_ips') ?? '')
       .split(/\s+/)
       .flatMap((text) => range(text) ?? [])
-    const taken = this.#takenAddresses()
     for (const subnet of this.subnets(of)) {
       if (familyOf(subnet.address) !== family) continue
       for (const address of hosts(subnet)) {
         const number = family === 4 ? numberOf(address) : -1
         if (excluded.some(([from, to]) => from <= number && number <= to)) continue
-        if (taken.has(address) || this.holders(address).length > 0) continue
+        if (this.#externals.get(address).size > 0 || this.#checkSources.get(address).size > 0) continue
+        if (this.holders(address).length > 0) continue
         if (this.routerPortsWith(address).length > 0 || this.balancersAt(address).length > 0) continue
         yield address
       }
     }
-  }
-
-  /** External addresses of NAT rules and sources of checks. */
-  #takenAddresses(): ReadonlySet<string> {
-    const taken = new Set<string>()
-    const add = (text: string): void => {
-      if (familyOf(text) !== null) taken.add(canonicalAddress(text))
-    }
-    for (const { external_ip: external } of this.#rows('NAT').values()) add(external)
-    for (const { ip_port_mappings: mappings } of this.#rows('Load_Balancer').values()) {
-      for (const mapping of mappings?.values() ?? []) add(/:\[?([^\]]*)\]?$/.exec(mapping)?.[1] ?? '')
-    }
-    return taken
   }
 
   #gatewayChassis(port: RouterPortRow): readonly string[] {
@@ -367,6 +388,10 @@ const unlogical: ReadonlySet<NorthboundTable> = new Set([
   'Load_Balancer_Health_Check',
   'Chassis_Template_Var',
 ])
+
+/** The first of those with the same datapath. */
+const distinct = (reached: readonly Reached[]): readonly Reached[] =>
+  [...new Map(reached.toReversed().map((one) => [one.datapath.row.uuid, one])).values()].toReversed()
 
 function routerPortName({ type, options }: SwitchPortRow): readonly [string] | null {
   const name = type === 'router' ? options.get('router-port') : undefined

@@ -1,0 +1,240 @@
+import { familyOf } from '../../model/address.ts'
+import {
+  networksOf,
+  type BalancerRow,
+  type RouterPortRow,
+  type RouterRow,
+  type SwitchPortRow,
+  type SwitchRow,
+} from './logicalRows.ts'
+import { contains, parseSubnet, type Subnet } from './subnet.ts'
+import type { Link, Topology } from './topology.ts'
+
+/** A datapath on the way of a packet. */
+export type Hop =
+  | {
+      readonly kind: 'switch'
+      readonly row: SwitchRow
+      /** What comes in by a router's port skips load balancing (northd, ls_in_pre_lb). */
+      readonly from: 'endpoint' | 'outside' | 'router'
+    }
+  | { readonly kind: 'router'; readonly row: RouterRow; readonly inPort: RouterPortRow }
+
+/**
+ * How a way ends: at a logical port, at a router that has the address itself, in a physical network, or in silence:
+ * nobody answers ARP (ND) for `address`, there is no route, or the switch has no router.
+ */
+export type PathEnd =
+  | { readonly kind: 'port'; readonly port: SwitchPortRow }
+  | { readonly kind: 'router'; readonly row: RouterRow }
+  | { readonly kind: 'outside'; readonly row: SwitchRow }
+  | { readonly kind: 'unanswered'; readonly row: SwitchRow; readonly address: string }
+  | { readonly kind: 'no-route'; readonly row: RouterRow }
+  | { readonly kind: 'no-router'; readonly row: SwitchRow }
+  | { readonly kind: 'stopped' }
+  | { readonly kind: 'loop' }
+
+export interface Path {
+  readonly hops: readonly Hop[]
+  readonly end: PathEnd
+}
+
+/** More than any sound network has, less than ovn-trace follows. */
+const longestPath = 24
+
+/**
+ * The way that a packet takes from a switch to an address by the routes and addresses of the logical network.
+ *
+ * Which of several routers an endpoint uses is not in the database: one that has a route is taken.
+ *
+ * @param stop ends the way at a hop, such as one that balances
+ */
+export function pathTo(
+  topology: Topology,
+  start: { readonly row: SwitchRow; readonly from: 'endpoint' | 'outside' },
+  destination: string,
+  stop: (hop: Hop) => boolean = () => false,
+): Path {
+  const hops: Hop[] = []
+  let step: Step = { hop: { kind: 'switch', ...start } }
+  for (;;) {
+    if ('end' in step) return { hops, end: step.end }
+    const { hop }: { readonly hop: Hop } = step
+    hops.push(hop)
+    if (stop(hop)) return { hops, end: { kind: 'stopped' } }
+    if (hops.length > longestPath) return { hops, end: { kind: 'loop' } }
+    if (hop.kind === 'switch') {
+      step = leaveSwitch(topology, hop.row, destination)
+      continue
+    }
+    const { over, onward } = leaveRouter(topology, hop.row, destination)
+    if (over !== null) hops.push({ kind: 'switch', row: over, from: 'router' })
+    step = onward
+  }
+}
+
+type Step = { readonly hop: Hop } | { readonly end: PathEnd }
+
+/** What an endpoint of a switch does with a packet. */
+function leaveSwitch(topology: Topology, row: SwitchRow, destination: string): Step {
+  if (topology.subnets(row).some((subnet) => contains(subnet, destination))) {
+    return toNeighbour(topology, row, destination, destination)
+  }
+  const links = topology.links(row)
+  const link = links.find(({ router }) => routeOf(topology, router, destination) !== null) ?? links[0]
+  if (link !== undefined) return enter(link)
+  return { end: { kind: topology.leadsOutside(row) ? 'outside' : 'no-router', row } }
+}
+
+/** On a switch: to whoever answers ARP (ND) for the next address. */
+function toNeighbour(topology: Topology, row: SwitchRow, next: string, destination: string): Step {
+  const port = topology.holders(next).find((holder) => topology.switchOf(holder)?.uuid === row.uuid)
+  // A machine that is to route is beyond what the database knows.
+  if (port !== undefined)
+    return { end: next === destination ? { kind: 'port', port } : { kind: 'outside', row } }
+  const link = answering(topology, row, next)
+  if (link !== null) return enter(link)
+  return {
+    end: topology.leadsOutside(row) ? { kind: 'outside', row } : { kind: 'unanswered', row, address: next },
+  }
+}
+
+const enter = ({ router, routerPort }: Link): Step => ({
+  hop: { kind: 'router', row: router, inPort: routerPort },
+})
+
+/** `over`: the switch that the packet crosses on its way to the next router or to its end. */
+function leaveRouter(
+  topology: Topology,
+  row: RouterRow,
+  destination: string,
+): { readonly over: SwitchRow | null; readonly onward: Step } {
+  if (
+    topology.routerPorts(row).some((port) => networksOf(port).some(({ address }) => address === destination))
+  ) {
+    return { over: null, onward: { end: { kind: 'router', row } } }
+  }
+  const route = routeOf(topology, row, destination)
+  const peer = route === null ? null : topology.peerOf(route.port)
+  const peerRouter = peer === null ? null : topology.routerOf(peer)
+  if (peer !== null && peerRouter !== null) {
+    return { over: null, onward: { hop: { kind: 'router', row: peerRouter, inPort: peer } } }
+  }
+  const over = topology.linksOf(row).find(({ routerPort }) => routerPort.uuid === route?.port.uuid)?.switch
+  if (route === null || over === undefined) return { over: null, onward: { end: { kind: 'no-route', row } } }
+  return { over, onward: toNeighbour(topology, over, route.next, destination) }
+}
+
+export interface Route {
+  readonly port: RouterPortRow
+  /** Address of the next machine: the destination itself in a connected network. */
+  readonly next: string
+  /** As a person would write it. */
+  readonly text: string
+}
+
+/** The route that a router takes: the longest prefix; of equal ones the connected network. null where it has none. */
+export function routeOf(topology: Topology, router: RouterRow, destination: string): Route | null {
+  const ports = topology.routerPorts(router)
+  const offers: { readonly prefix: number; readonly route: Route | null }[] = []
+  const offer = (prefix: number, route: Route | null): number => offers.push({ prefix, route })
+  for (const port of ports) {
+    for (const network of networksOf(port)) {
+      if (!contains(network, destination)) continue
+      offer(network.prefix, { port, next: destination, text: `network of ${port.name}` })
+    }
+  }
+  const added = addedRoute(topology, router, destination)
+  if (added !== null) return added
+  for (const { ip_prefix: text, nexthop, policy, output_port: output } of topology.staticRoutesOf(router)) {
+    const prefix = parseSubnet(text)
+    if (prefix === null || policy === 'src-ip' || !contains(prefix, destination)) continue
+    if (nexthop === 'discard') offer(prefix.prefix, null)
+    const port =
+      ports.find(({ name }) => name === output) ??
+      ports.find((one) => networksOf(one).some((network) => contains(network, nexthop)))
+    if (port === undefined) continue
+    offer(prefix.prefix, { port, next: nexthop, text: `${text} via ${nexthop}` })
+  }
+  return offers.toSorted((a, b) => b.prefix - a.prefix)[0]?.route ?? null
+}
+
+/** What a neighbour's load balancer of `add_route` gives: only by the neighbour's gateway port (measured, OVN 23.03). */
+function addedRoute(topology: Topology, router: RouterRow, destination: string): Route | null {
+  const adding = topology
+    .balancersAt(destination)
+    .filter(({ options }) => options.get('add_route') === 'true')
+  if (adding.length === 0) return null
+  for (const { switch: of, routerPort: port } of topology.linksOf(router)) {
+    for (const neighbour of topology.links(of)) {
+      const gateway = topology
+        .gatewayPorts(neighbour.router)
+        .some((one) => one.port.uuid === neighbour.routerPort.uuid)
+      if (!gateway || neighbour.router.uuid === router.uuid) continue
+      if (!adding.some(({ uuid }) => topology.evaluates(neighbour.router, uuid))) continue
+      return { port, next: destination, text: `add_route of ${neighbour.router.name}` }
+    }
+  }
+  return null
+}
+
+/** The router on a switch that answers ARP (ND) for an address; null where none does. */
+export function answering(topology: Topology, of: SwitchRow, address: string): Link | null {
+  return (
+    topology.links(of).find(({ router, routerPort, switchPort }) => {
+      if (networksOf(routerPort).some((network) => network.address === address)) return true
+      if (proxied(switchPort).some((subnet) => contains(subnet, address))) return true
+      if (topology.kindOf(router) !== 'distributed') {
+        if (topology.natOf(router).some(({ external_ip: external }) => external === address)) return true
+      }
+      return topology
+        .balancersAt(address)
+        .some((row) => topology.evaluates(router, row.uuid) && responds(topology, row, router, address))
+    }) ?? null
+  )
+}
+
+/** Whether a router answers ARP for a load balancer's address (options:neighbor_responder, ovn-nb(5)). */
+function responds(topology: Topology, { options }: BalancerRow, router: RouterRow, address: string): boolean {
+  const template = options.get('template') === 'true'
+  return respondsTo(
+    topology,
+    options.get('neighbor_responder') ?? (template ? 'none' : 'reachable'),
+    router,
+    address,
+  )
+}
+
+/** As `responds`, of a load balancer that need not be there yet. */
+export function respondsTo(topology: Topology, mode: string, router: RouterRow, address: string): boolean {
+  if (mode === 'none' || mode === 'all') return mode === 'all'
+  return topology
+    .routerPorts(router)
+    .some((port) => networksOf(port).some((network) => contains(network, address)))
+}
+
+const proxied = ({ options }: SwitchPortRow): readonly Subnet[] =>
+  (options.get('arp_proxy') ?? '').split(/[\s,]+/).flatMap((text) => parseSubnet(text) ?? [])
+
+/** Where a client is by its address: its port's switch, or a switch by which its network comes in; null where unknown. */
+export function whereIs(
+  topology: Topology,
+  address: string,
+): {
+  readonly row: SwitchRow
+  readonly from: 'endpoint' | 'outside'
+  /** null outside. */
+  readonly port: SwitchPortRow | null
+  /** Its network is that of the switch; else this is a guess. */
+  readonly known: boolean
+} | null {
+  if (familyOf(address) === null) return null
+  for (const port of topology.holders(address)) {
+    const row = topology.switchOf(port)
+    if (row !== null) return { row, from: 'endpoint', port, known: true }
+  }
+  const outside = [...topology.switches()].filter((row) => topology.leadsOutside(row))
+  const own = outside.find((row) => topology.subnets(row).some((subnet) => contains(subnet, address)))
+  const row = own ?? outside.find((one) => topology.links(one).length > 0)
+  return row === undefined ? null : { row, from: 'outside', port: null, known: own !== undefined }
+}
