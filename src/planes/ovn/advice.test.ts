@@ -30,21 +30,14 @@ const service = ({ vip, switches = [], routers = [], groups = [], ovn, backends 
 function advised(layout: Layout, wish: Wish): readonly string[] {
   const spec = service(wish)
   const { switches = [], routers = [], groups = [], ovn } = wish
-  const known = (
-    names: readonly string[],
-    table: 'Logical_Switch' | 'Logical_Router' | 'Load_Balancer_Group',
-  ): string[] => {
-    const rows: Iterable<{ readonly name?: string }> = layout.rows(table).values()
-    const there = new Set(Array.from(rows, ({ name }) => name))
-    return names.filter((name) => there.has(name))
-  }
+  const bare = new Topology(layout)
   layout.balancer(
     spec.id,
     { [vipText({ address: spec.address, port: 80 })]: '' },
     {
-      switches: known(switches, 'Logical_Switch'),
-      routers: known(routers, 'Logical_Router'),
-      groups: known(groups, 'Load_Balancer_Group'),
+      switches: switches.filter((name) => bare.switchesNamed(name).length > 0),
+      routers: routers.filter((name) => bare.routersNamed(name).length > 0),
+      groups: groups.filter((name) => bare.groupNamed(name) !== null),
     },
     {
       options: new Map([
