@@ -82,9 +82,11 @@ export class Adoption {
 function take(record: ServiceRecord, found: VirtualService, { attach, checks }: Plane['can']): Claim {
   // Who creates a service by REST gives it backends later: until then those that it has go on.
   const taken = record.backends.length > 0 ? record : { ...record, backends: found.destinations.map(adopted) }
-  const known = identified(found, effective(taken, newcomer, null, checks))
-  // The plane marks in its own entries whose they are: under the other's id it sees that it has to.
-  return { record: taken, found: attach ? { ...known, id: found.id } : known }
+  // A virtual network's plane has to mark it as its own, and knows it by this very object.
+  return {
+    record: taken,
+    found: attach ? found : identified(found, effective(taken, newcomer, null, checks)),
+  }
 }
 
 /** True where two entries of a virtual network are attached to one and the same switch, router or group. */

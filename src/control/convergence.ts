@@ -94,7 +94,7 @@ export class Convergence {
     const refusals = new Map<ServiceId, Refusal>()
     const changes = new Map<PlaneName, Change<VirtualService, ServiceId>[]>()
     const add = (name: PlaneName, change: Change<VirtualService, ServiceId>): void => {
-      if (change.before === change.after) return
+      if (change.before === change.after && change.foreign !== true) return
       const list = changes.get(name) ?? []
       changes.set(name, list)
       list.push(change)
@@ -110,7 +110,12 @@ export class Convergence {
         if (why !== null) refusals.set(state.id, new Refusal('refused', why))
         // What somebody changed is only overwritten by who wants something else than before.
         else if (drift === undefined || after !== wish || byWrite.has(state))
-          add(wanted, { key: state.id, before, after })
+          add(wanted, {
+            key: state.id,
+            before,
+            after,
+            ...(state.taking.has(wanted) ? { foreign: true as const } : {}),
+          })
       }
       for (const [name, before] of state.held) {
         if (name !== wanted || state.record === null) add(name, { key: state.id, before, after: null })
@@ -166,6 +171,7 @@ export class Convergence {
       state.held.delete(name)
       ledger.removed(name, state.id)
     } else state.held.set(name, after)
+    state.taking.delete(name)
     const isRepair = state.drift.delete(name)
     if (this.#drifted.delete(state) || isRepair) {
       events.record({ at: now(), type: 'plane-repaired', plane: name, service: state.id })
@@ -220,16 +226,17 @@ export class Convergence {
     if (state !== undefined && state.reconcile.state !== 'failing') state.reconcile = this.#standing(state)
   }
 
-  /** What a plane holds otherwise than it should at a start is reported, where nothing more is wanted. */
-  reportHeld(state: ServiceState, name: PlaneName): void {
+  /** Reports what a plane holds otherwise than it should at a start. @returns true where it does */
+  reportHeld(state: ServiceState, name: PlaneName): boolean {
     const { events, now } = this.#options
     const seen = state.held.get(name)
-    if (state.record === null || seen === undefined || this.planeOf(state.record) !== name) return
+    if (state.record === null || seen === undefined || this.planeOf(state.record) !== name) return false
     const given = effective(state.record, state.vital, seen, this.#checksOf(name))
-    if (given === seen) return
+    if (given === seen) return false
     const difference = driftText(given, seen)
     state.drift.set(name, { given, difference })
     events.record({ at: now(), type: 'plane-drift', plane: name, service: state.id, difference })
+    return true
   }
 
   #checksOf(name: PlaneName): ReadonlySet<PulseType> {

@@ -113,9 +113,10 @@ export async function openControl(options: ControlOptions): Promise<OpenControl>
   })
   for (const state of desired.services.values()) {
     vitals.follow(state, (backend) => health.get(backendKey(state.id, backend.id)))
-    for (const held of state.held.values())
+    for (const [name, held] of state.held) {
+      if (options.observe && outliving.has(name) && reconciler.reportHeld(state, name)) continue
       keepUnknown(held, state.backends, (id) => health.has(backendKey(state.id, id)))
-    if (options.observe) for (const name of outliving) reconciler.reportHeld(state, name)
+    }
     reconciler.touch(state)
   }
   const ended = new AbortController()

@@ -94,9 +94,9 @@ export class Reconciler {
     this.#convergence.confirm(plane, confirmation)
   }
 
-  /** What a plane holds otherwise than it should at a start is only reported. */
-  reportHeld(state: ServiceState, plane: PlaneName): void {
-    this.#convergence.reportHeld(state, plane)
+  /** What a plane holds otherwise than it should at a start is only reported. @returns true where it does */
+  reportHeld(state: ServiceState, plane: PlaneName): boolean {
+    return this.#convergence.reportHeld(state, plane)
   }
 
   /** What would happen to new services of these records: one claim or refusal each, in order. Changes nothing. */
@@ -231,7 +231,10 @@ export class Reconciler {
 
   #put({ id, after, found }: Decided): ServiceState {
     const state = this.#options.desired.put(id, after)
-    if (found !== null) state.held.set(this.#convergence.planeOf(after), found)
+    const plane = this.#convergence.planeOf(after)
+    if (found !== null) state.held.set(plane, found)
+    // Who shares its entries with others has a mark on its own.
+    if (found !== null && this.#options.planes.get(plane)?.can.attach === true) state.taking.add(plane)
     return state
   }
 
@@ -294,7 +297,10 @@ export class Reconciler {
     const states = undone.map((write) => {
       const state = desired.put(write.id, write.before)
       // What was not taken over after all stays as its maker left it.
-      if (write.found !== null) state.held.delete(this.#convergence.planeOf(write.after))
+      if (write.found !== null) {
+        state.held.delete(this.#convergence.planeOf(write.after))
+        state.taking.clear()
+      }
       state.retryAt = 0
       return state
     })

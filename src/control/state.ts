@@ -43,6 +43,8 @@ export class ServiceState {
   readonly held = new Map<PlaneName, VirtualService>()
   /** What somebody changed behind Torb and Torb only reports; `held` is as he made it. */
   readonly drift = new Map<PlaneName, Drift>()
+  /** Planes where `held` is somebody else's entry that has yet to become Torb's. */
+  readonly taking = new Set<PlaneName>()
   /** What its plane advised when it was last written. */
   advice: readonly string[] = []
   reconcile: ReconcileState = { state: 'applied', message: '', since: 0 }

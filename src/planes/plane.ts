@@ -49,7 +49,10 @@ export interface Target<Spec, Key> {
   withdraw(keys: readonly Key[]): Promise<void>
   /** Sets the counters of these keys, or of all it holds, to zero. */
   zero(keys?: readonly Key[]): Promise<void>
-  /** Entries that somebody else made: all, or those at these endpoints (`endpointKey`). Absent where there are none ever. */
+  /**
+   * Entries that somebody else made: all, or those at these endpoints (`endpointKey`). Absent where there are none ever.
+   * Their ids are the names that they have there, which several may share, else the texts of their endpoints.
+   */
   foreign?(endpoints?: readonly string[]): Promise<readonly Spec[]>
   /** Removes everything, also what is not its own. Absent where only its own can be there. */
   flush?(): Promise<void>
@@ -59,14 +62,13 @@ export interface Target<Spec, Key> {
 
 export type Plane = Target<VirtualService, ServiceId>
 
-/**
- * Add: before null. Remove: after null. `before` is what the target held when the plan was made; where an entry of somebody
- * else is taken over by a target with marks of its own on what it holds, `before` is as `foreign` told it, its id included.
- */
+/** Add: before null. Remove: after null. `before` is what the target held when the plan was made. */
 export interface Change<Spec, Key> {
   readonly key: Key
   readonly before: Spec | null
   readonly after: Spec | null
+  /** `before` is an entry of somebody else, the very object that `foreign` gave: it becomes the target's own (ovn: is marked). */
+  readonly foreign?: true
 }
 
 /** The error has the code `refused` (the plane said no) or `unreachable` (it could not be asked). */
@@ -115,6 +117,8 @@ export interface VirtualService {
   readonly ovn: OvnOptions | null
   /** In the order they were created. */
   readonly destinations: readonly Destination[]
+  /** Of what a plane observes: what somebody changed in its entry that no other field can tell, in a few words. */
+  readonly drift?: string
 }
 
 export interface Destination {

@@ -1,0 +1,154 @@
+import * as fc from 'fast-check'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { memoryControl } from '../../test/fixtures/memoryControl.ts'
+import { MemoryPlane } from '../../test/fixtures/memoryPlane.ts'
+import { MemoryStore } from '../../test/fixtures/memoryStore.ts'
+import { NetworkPlane } from '../../test/fixtures/networkPlane.ts'
+import { plainDestination, plainService } from '../../test/fixtures/virtualService.ts'
+import type { VirtualService } from '../planes/plane.ts'
+import { freeName } from './imports.ts'
+import type { ControlOptions } from './open.ts'
+
+const attach = { switches: ['inside'], routers: [], groups: [] }
+const row = (id: string, address: string, fields: Partial<VirtualService> = {}): VirtualService =>
+  plainService({
+    id,
+    address,
+    scheduler: 'wrr',
+    attach,
+    destinations: [plainDestination('10.8.0.1', { weight: 3 }), plainDestination('10.8.0.2')],
+    ...fields,
+  })
+
+async function world(
+  strangers: VirtualService[],
+  options: Partial<ControlOptions> = {},
+  plane: MemoryPlane = new NetworkPlane(),
+  store = new MemoryStore(),
+) {
+  const warned: string[] = []
+  const log = { info: () => undefined, warn: (_: object, text: string) => void warned.push(text) }
+  plane.strangers = strangers
+  const control = await memoryControl(store, plane, { adopt: true, log, ...options })
+  onTestFinished(() => control.close())
+  return { control, plane, store, warned }
+}
+
+describe('--adopt with a virtual network', () => {
+  it('what others have becomes services of their names, one for each virtual address, and is marked as ours', async () => {
+    const strangers = [
+      row('web', '10.9.0.1'),
+      row('web', '10.9.0.2', { ovn: { skip_snat: true }, persistence: { timeout: 60, prefix: 32 } }),
+      row('a/b', '10.9.0.3', { attach: null, scheduler: 'sh', flags: 0x10 }),
+      row('', '10.9.0.4', { protocol: 'udp', destinations: [] }),
+    ]
+    const { control, plane, warned } = await world(strangers)
+    await control.importForeign()
+    expect(warned).toEqual([])
+    expect(control.serviceIds()).toEqual(['web', 'web-2', 'a-b', 'udp 10.9.0.4:80'])
+    expect(control.service('web')).toMatchObject({
+      owner: 'rest',
+      options: { host: '10.9.0.1', port: 80, method: 'wrr', attach },
+    })
+    expect(control.service('web-2')?.options).toMatchObject({
+      ovn: { skip_snat: true },
+      persistence: { timeout: 60, netmask: 32 },
+    })
+    expect(control.service('a-b')?.options).toMatchObject({ method: 'sh', flags: 'sh-port' })
+    expect(
+      control
+        .backends('web')
+        .map(({ id, options, effectiveWeight }) => [id, options.pulse.type, effectiveWeight]),
+    ).toEqual([
+      ['10.8.0.1:80', 'none', 3],
+      ['10.8.0.2:80', 'none', 1],
+    ])
+    // The plane is asked, with the entry as it told it, so that it can put its mark on it; nothing else changes.
+    const changes = plane.batches.flat()
+    expect(changes.map(({ key, foreign }) => [key, foreign])).toEqual([
+      ['web', true],
+      ['web-2', true],
+      ['a-b', true],
+      ['udp 10.9.0.4:80', true],
+    ])
+    for (const [index, { before, after }] of changes.entries()) {
+      expect(before).toBe(strangers[index])
+      expect({ ...before, id: '' }).toEqual({ ...after, id: '' })
+    }
+    expect(plane.strangers).toEqual([])
+  })
+
+  it('a restart knows them as its own', async () => {
+    const { control, plane, store } = await world([row('web', '10.9.0.1')])
+    await control.importForeign()
+    await control.close()
+    const asked = plane.batches.length
+    const { control: again } = await world([], {}, plane, store)
+    await again.importForeign()
+    expect(again.serviceIds()).toEqual(['web'])
+    expect(plane.batches.length).toBe(asked)
+  })
+
+  it('what cannot be taken over is said and left', async () => {
+    const { control, plane, warned } = await world([
+      row('web', '10.9.0.1'),
+      row('other', '10.9.0.1', { attach: { ...attach, switches: ['dmz'] } }),
+    ])
+    await control.importForeign()
+    expect(control.serviceIds()).toEqual(['web'])
+    expect(warned).toEqual([
+      'tcp 10.9.0.1:80 is not taken over: specified object already exists: service "web" has tcp 10.9.0.1:80 already',
+    ])
+    expect(plane.strangers.map(({ id }) => id)).toEqual(['other'])
+  })
+
+  it('without --adopt, and on a plane whose entries have no names, nothing is', async () => {
+    const { control } = await world([row('web', '10.9.0.1')], { adopt: false })
+    await control.importForeign()
+    expect(control.serviceIds()).toEqual([])
+    const { control: kernel } = await world([row('web', '10.9.0.1', { attach: null })], {}, new MemoryPlane())
+    await kernel.importForeign()
+    expect(kernel.serviceIds()).toEqual([])
+  })
+
+  it('only what is attached to the same place stands in the way of a new service', async () => {
+    const { control } = await world([row('theirs', '10.9.0.1')], { adopt: false })
+    const body = { host: '10.9.0.1', port: 80, method: 'wrr' }
+    await expect(control.createService('web', { ...body, attach }, 'rest')).rejects.toThrow(
+      /has a service at tcp 10\.9\.0\.1:80 that is not Torb's: remove it \(ovn-nbctl lb-del\)/,
+    )
+    await control.createService('web', { ...body, attach: { switches: ['dmz'] } }, 'rest')
+    expect(control.serviceIds()).toEqual(['web'])
+  })
+
+  it('what differs in its places or options is not equal', async () => {
+    const { control } = await world([row('theirs', '10.9.0.1', { ovn: { add_route: true } })])
+    const wish = {
+      host: '10.9.0.1',
+      port: 80,
+      method: 'wrr',
+      attach: { switches: ['inside'], routers: ['edge'] },
+    }
+    await expect(control.createService('web', wish, 'rest')).rejects.toThrow(
+      'differs in attach (it has switches inside), ovn (it has {add_route:true})',
+    )
+  })
+})
+
+describe('freeName', () => {
+  it('is an id that nobody has', () => {
+    const name = fc.oneof(fc.string({ unit: 'binary', maxLength: 300 }), fc.constantFrom('web', 'a/b', '\n'))
+    fc.assert(
+      fc.property(fc.array(name, { maxLength: 8 }), (names) => {
+        const taken = new Set<string>()
+        for (const id of names) {
+          const free = freeName(plainService({ id }), taken)
+          expect(free).toMatch(/^[^/\p{Cc}]{1,255}$/su)
+          expect(free.length).toBeLessThanOrEqual(255)
+          expect(taken.has(free)).toBe(false)
+          taken.add(free)
+        }
+      }),
+    )
+  })
+})
