@@ -24,7 +24,7 @@ const startLimitMs = 30_000
 export function ovsdbMissing(): string | null {
   return existsSync(server) && existsSync(ovnSchemas.northbound)
     ? null
-    : 'ovsdb-server or OVN is missing: apt-get install --no-install-recommends openvswitch-common ovn-central'
+    : 'ovsdb-server or OVN is missing: apt-get install --no-install-recommends ovn-central'
 }
 
 /** PEM texts of an authority, and of a certificate that it signed for clients. */
@@ -83,7 +83,7 @@ export class OvsdbServers implements AsyncDisposable {
     this.unix = indices.map((i) => `unix:${join(directory, `${i}.sock`)}`)
     for (const [i, member] of this.#members.entries()) {
       const tool = (...args: readonly string[]): void => {
-        execFileSync('ovsdb-tool', args, { stdio: ['ignore', 'ignore', 'pipe'] })
+        execFileSync('/usr/bin/ovsdb-tool', args, { stdio: ['ignore', 'ignore', 'pipe'] })
       }
       if (members === 1) tool('create', member.directory, schema)
       // A fifth of the usual, so that an election does not take seconds.

@@ -21,8 +21,7 @@ export class Splitter {
   #pieces: Uint8Array[] = []
   #bytes = 0
   #depth = 0
-  #inString = false
-  #escaped = false
+  #state: 'outside texts' | 'in a text' | 'after a backslash' = 'outside texts'
 
   constructor(max = maxMessageBytes) {
     this.#max = max
@@ -31,26 +30,31 @@ export class Splitter {
   /** @returns the texts of the objects that end in these bytes @throws ProtocolError */
   push(bytes: Uint8Array): string[] {
     const texts: string[] = []
+    // Each byte is looked at, so in variables of the loop.
+    let state = this.#state
+    let depth = this.#depth
     let start = 0
     for (let i = 0; i < bytes.length; i++) {
       const byte = bytes[i] ?? 0
-      if (this.#escaped) this.#escaped = false
-      else if (this.#inString) {
-        if (byte === quote) this.#inString = false
-        else if (byte === backslash) this.#escaped = true
-      } else if (byte === open) {
-        if (this.#depth++ === 0) start = i
-      } else if (this.#depth === 0) {
+      if (state === 'in a text') {
+        if (byte === quote) state = 'outside texts'
+        else if (byte === backslash) state = 'after a backslash'
+      } else if (state === 'after a backslash') state = 'in a text'
+      else if (byte === open) {
+        if (depth++ === 0) start = i
+      } else if (depth === 0) {
         if (!isSpace(byte)) throw new ProtocolError(`byte 0x${byte.toString(16)} stands between JSON objects`)
-      } else if (byte === quote) this.#inString = true
-      else if (byte === close && --this.#depth === 0) {
+      } else if (byte === quote) state = 'in a text'
+      else if (byte === close && --depth === 0) {
         this.#keep(bytes.subarray(start, i + 1))
         texts.push(Buffer.concat(this.#pieces).toString())
         this.#pieces = []
         this.#bytes = 0
       }
     }
-    if (this.#depth > 0) this.#keep(bytes.subarray(start))
+    this.#state = state
+    this.#depth = depth
+    if (depth > 0) this.#keep(bytes.subarray(start))
     return texts
   }
 

@@ -73,7 +73,9 @@ describe.skipIf(missing !== null)('a lock', () => {
     await using database = await connectNorthbound(servers.unix)
     const lock = database.lock('stolen')
     await until(() => lock.held)
-    const thief = spawn('ovsdb-client', ['steal', servers.unix[0] ?? '', 'stolen'], { stdio: 'ignore' })
+    const thief = spawn('/usr/bin/ovsdb-client', ['steal', servers.unix[0] ?? '', 'stolen'], {
+      stdio: 'ignore',
+    })
     await until(() => !lock.held)
     await expect(database.transact([lock.assertion])).rejects.toMatchObject({ code: 'not owner' })
     thief.kill('SIGKILL')

@@ -86,11 +86,12 @@ export function decodeResults(
   return operations.map((operation, i) => decodeResult(schema, operation, object(entries[i], 'a result')))
 }
 
-/** An error as JSON-RPC's answers and transactions' results have it: a text, or an object with details. */
+/** An error as JSON-RPC's answers and transactions' results have it: a text, or an object with details. @throws ProtocolError */
 export function errorOf(json: unknown, operation: number): OvsdbError {
-  if (typeof json !== 'object' || json === null) return new OvsdbError(String(json), '', operation)
-  const { error, details = '' } = json as Readonly<Record<string, unknown>>
-  return new OvsdbError(String(error), String(details), operation)
+  if (typeof json === 'string') return new OvsdbError(json, '', operation)
+  const { error, details } = object(json, 'an error')
+  if (typeof error !== 'string') throw new ProtocolError('an error has no name')
+  return new OvsdbError(error, typeof details === 'string' ? details : '', operation)
 }
 
 function decodeResult(

@@ -47,12 +47,15 @@ export class Rpc {
         this.end(`it does not speak OVSDB's protocol: ${error.message}`)
       }
     })
-    socket.on('error', (error) => this.end(explain(error)))
     let silent = true
     socket.once('data', () => (silent = false))
     const closed = (): void =>
       this.end(`it closed the connection${silent ? ': see whether it wants tcp: or ssl:' : ''}`)
     socket.on('end', closed).on('close', closed)
+    socket.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code === 'ECONNRESET' || error.code === 'EPIPE') closed()
+      else this.end(explain(error))
+    })
     this.#probe = setInterval(() => this.#listen(probeMs), probeMs)
   }
 
@@ -113,15 +116,12 @@ export class Rpc {
     const waiting = typeof id === 'number' ? this.#waiting.get(id) : undefined
     if (waiting === undefined) return
     this.#waiting.delete(id as number)
-    if (error !== null && error !== undefined) {
-      waiting.failed(errorOf(error, 0))
-    } else {
-      try {
-        waiting.done(result)
-      } catch (error) {
-        waiting.failed(error as Error)
-        if (error instanceof ProtocolError) throw error
-      }
+    try {
+      if (error === null || error === undefined) waiting.done(result)
+      else waiting.failed(errorOf(error, 0))
+    } catch (error) {
+      waiting.failed(error as Error)
+      if (error instanceof ProtocolError) throw error
     }
     this.#leaveIfAnswered()
   }

@@ -201,8 +201,13 @@ export class Session {
     const [found, position, updates] = result as readonly unknown[]
     const changes =
       found === true ? this.#replica.apply(updates, 'update2') : this.#replica.replace(updates, 'update2')
-    this.#replica.position = String(position)
+    this.#at(position)
     return changes
+  }
+
+  #at(position: unknown): void {
+    if (typeof position !== 'string') throw new ProtocolError('a transaction has no id')
+    this.#replica.position = position
   }
 
   #complete(changes: readonly ReplicaChange[]): void {
@@ -221,7 +226,7 @@ export class Session {
         break
       case 'update3':
         this.#changed(params[0], params[2], 'update2')
-        this.#replica.position = String(params[1])
+        this.#at(params[1])
         break
       case 'locked':
       case 'stolen':
