@@ -63,8 +63,7 @@ export function healthRows(spec: VirtualService, { mappings, down }: HealthFacts
   if (mode === 'none') return { checks: [], ipPortMappings: {}, listed: [], ctFlush: false, watch: null }
   const checks = [{ vip: vipOf(spec), options: optionsOf(destinations) }]
   const checked = destinations.filter(({ check }) => check !== null)
-  // With ct_flush on at every update, an update resets what is gone from the list and nothing else.
-  const ctFlush = covered(destinations)
+  const ctFlush = flushes(spec)
   if (mode === 'watching') {
     const watch = watchRow(spec, checks, checked, mappings)
     return { checks: [], ipPortMappings: {}, listed: [], ctFlush, watch }
@@ -132,6 +131,13 @@ export function checkAdvice(spec: VirtualService): readonly string[] {
   }
   return said
 }
+
+/**
+ * True where options:ct_flush is on: then the update that takes a backend from the list resets its connections. It is where
+ * drained backends stay listed, which takes a check of every other one.
+ */
+export const flushes = ({ destinations }: VirtualService): boolean =>
+  destinations.some(({ check }) => check !== null) && covered(destinations)
 
 /** True where OVN may leave backends out: whoever has weight is checked. */
 const covered = (destinations: readonly Destination[]): boolean =>

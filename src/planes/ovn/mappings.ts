@@ -1,5 +1,6 @@
 import { familyOf } from '../../model/address.ts'
 import type { VirtualService } from '../plane.ts'
+import { connected } from './neighbourhood.ts'
 import { contains } from './subnet.ts'
 import { isEndpoint, type SwitchPortRow, type SwitchRow } from './logicalRows.ts'
 import type { Topology } from './topology.ts'
@@ -90,7 +91,10 @@ export function mapBackends(
 ): Mapped {
   const mappings = new Map<string, Mapping>()
   const problems = new Map<string, string>()
-  const near = attach === null ? null : () => reachable(topology, attach)
+  const near =
+    attach === null
+      ? null
+      : () => new Set([...connected(topology, attachedSwitches(topology, attach))].map(({ uuid }) => uuid))
   let useful = given === undefined
   for (const { id, address } of destinations) {
     const found = holderOf(topology, address, near)
@@ -149,38 +153,26 @@ function noSource(on: SwitchRow, address: string): string {
   return `OVN's checks of ${address} need a free IPv${familyOf(address)} address in the network of switch ${on.name}, and none is known: give one as "ovn": {"check_source": ADDRESS}, or say the network by other_config:subnet of the switch`
 }
 
-/** Switches that a service which is attached there can reach: over any number of routers. */
-function reachable(topology: Topology, attach: NonNullable<VirtualService['attach']>): ReadonlySet<string> {
-  const groups = attach.groups.flatMap((name) => topology.groupNamed(name) ?? [])
-  const datapaths = groups.flatMap((group) => topology.reachOfGroup(group).map(({ datapath }) => datapath))
-  const seen = new Set<string>()
-  const switches = [
-    ...attach.switches.flatMap((name) => topology.switchesNamed(name)),
-    ...datapaths.flatMap((datapath) => (datapath.kind === 'switch' ? datapath.row : [])),
+/** Switches that a service is attached to, or whose routers it is attached to. */
+export function attachedSwitches(
+  topology: Topology,
+  { switches, routers, groups }: NonNullable<VirtualService['attach']>,
+): readonly SwitchRow[] {
+  const grouped = groups.flatMap((name) => {
+    const group = topology.groupNamed(name)
+    return group === null ? [] : topology.reachOfGroup(group).map(({ datapath }) => datapath)
+  })
+  const named = [
+    ...switches
+      .flatMap((name) => topology.switchesNamed(name))
+      .map((row) => ({ kind: 'switch', row }) as const),
+    ...routers
+      .flatMap((name) => topology.routersNamed(name))
+      .map((row) => ({ kind: 'router', row }) as const),
   ]
-  const routers = [
-    ...attach.routers.flatMap((name) => topology.routersNamed(name)),
-    ...datapaths.flatMap((datapath) => (datapath.kind === 'router' ? datapath.row : [])),
-  ]
-  for (let go = true; go;) {
-    const router = routers.pop()
-    const on = switches.pop()
-    go = router !== undefined || on !== undefined
-    if (router !== undefined && !seen.has(router.uuid)) {
-      seen.add(router.uuid)
-      for (const link of topology.linksOf(router)) switches.push(link.switch)
-      for (const port of topology.routerPorts(router)) {
-        const peer = topology.peerOf(port)
-        const other = peer === null ? null : topology.routerOf(peer)
-        if (other !== null) routers.push(other)
-      }
-    }
-    if (on !== undefined && !seen.has(on.uuid)) {
-      seen.add(on.uuid)
-      for (const link of topology.links(on)) routers.push(link.router)
-    }
-  }
-  return seen
+  return [...named, ...grouped].flatMap((datapath) =>
+    datapath.kind === 'switch' ? datapath.row : topology.linksOf(datapath.row).map((link) => link.switch),
+  )
 }
 
 const keyOf = (on: SwitchRow, address: string): string => `${on.uuid} ${familyOf(address)}`

@@ -1,0 +1,95 @@
+import { describe, expect, it } from 'vitest'
+import { plainDestination, plainService } from '../../../test/fixtures/virtualService.ts'
+import type { DestinationCheck, VirtualService } from '../plane.ts'
+import { flashRow, joinSwitches, resetWay } from './draining.ts'
+import { Topology } from './topology.ts'
+import { article } from './topologyRig.ts'
+
+const check: DestinationCheck = {
+  type: 'tcp',
+  intervalMs: 5000,
+  timeoutMs: 3000,
+  rise: 1,
+  fall: 1,
+  decides: true,
+}
+const checked = [plainDestination('172.16.255.130', { check }), plainDestination('172.16.255.131', { check })]
+const unchecked = checked.map((one) => ({ ...one, check: null }))
+
+const attached = (
+  switches: readonly string[],
+  routers: readonly string[] = [],
+  groups: readonly string[] = [],
+) => ({
+  attach: { switches, routers, groups },
+})
+
+describe('connections that remain at a removal', () => {
+  const lan = article()
+    .group('both', { switches: ['inside'], routers: ['edge1'] })
+    .group('routers', { routers: ['edge1'] })
+    .switch('alone')
+    .port('alone', 'vm9', ['02:00:00:00:00:09 10.9.0.2'])
+  const topology = new Topology(lan)
+
+  it.each<[string, Partial<VirtualService>, boolean, string]>([
+    [
+      'of checked backends, by the row of the service',
+      { ...attached(['inside']), destinations: checked },
+      true,
+      'row',
+    ],
+    ['by groups as well', { ...attached([], [], ['both']), destinations: checked }, true, 'row'],
+    [
+      'on a router, by a row for a moment',
+      { ...attached([], ['edge1']), destinations: checked },
+      true,
+      'flash',
+    ],
+    ['on a group of routers', { ...attached([], [], ['routers']), destinations: checked }, true, 'flash'],
+    ['of unchecked backends too', { ...attached(['inside']), destinations: unchecked }, true, 'flash'],
+    [
+      'where one with weight is not checked',
+      { ...attached(['inside']), destinations: [...checked, ...unchecked.slice(0, 1)] },
+      true,
+      'flash',
+    ],
+    [
+      'without a switch between routers, by the chassis',
+      { ...attached(['alone']), destinations: unchecked },
+      true,
+      'chassis',
+    ],
+    ['not at all', { ...attached(['alone']), destinations: unchecked }, false, 'none'],
+    ['of what is attached nowhere', { destinations: checked }, false, 'none'],
+  ])('are reset %s', (_, fields, chassis, way) => {
+    expect(resetWay(plainService(fields), topology, chassis)).toBe(way)
+  })
+
+  it('by switches that only routers are on', () => {
+    const names = (fields: Partial<VirtualService>): readonly string[] =>
+      joinSwitches(topology, plainService(fields)).map(({ name }) => name)
+    expect(names(attached(['inside']))).toEqual(['transit'])
+    expect(names(attached(['outside']))).toEqual(['transit'])
+    expect(names(attached(['alone']))).toEqual([])
+    expect(names({ attach: null })).toEqual([])
+  })
+
+  it('and only those, by virtual address and backend', () => {
+    expect(
+      flashRow(plainService({ address: 'fd09::9', family: 6 }), [plainDestination('fd00::3')], 'me'),
+    ).toEqual({
+      name: 'web (resets connections)',
+      vips: { '[fd09::9]:80': '[fd00::3]:80' },
+      protocol: 'tcp',
+      options: { ct_flush: 'true' },
+      external_ids: { 'torb-owner': 'me', 'torb-reset': 'web' },
+    })
+    const any = plainService({ port: 'any', ovn: { template: { hv1: '10.0.0.7' } } })
+    const gone = [plainDestination('10.0.0.2', { port: 0 }), plainDestination('10.0.0.3', { port: 0 })]
+    expect(flashRow(any, gone, 'me')).toMatchObject({
+      vips: { '10.0.0.1': '10.0.0.2,10.0.0.3', '10.0.0.7': '10.0.0.2,10.0.0.3' },
+      protocol: null,
+    })
+  })
+})
