@@ -15,7 +15,7 @@ export const northboundTables = {
 export type Northbound = Ovsdb<typeof northboundTables>
 
 /** Limits short enough for tests. */
-export const fastTiming = { connectMs: 5000, probeMs: 100, leaveMs: 2000 }
+export const fastTiming = { connectMs: 5000, probeMs: 250, leaveMs: 2000 }
 
 /** A client of a northbound database that is closed at the end of its block. */
 export async function connectNorthbound(

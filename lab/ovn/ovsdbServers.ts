@@ -86,9 +86,9 @@ export class OvsdbServers implements AsyncDisposable {
         execFileSync('/usr/bin/ovsdb-tool', args, { stdio: ['ignore', 'ignore', 'pipe'] })
       }
       if (members === 1) tool('create', member.directory, schema)
-      // A fifth of the usual, so that an election does not take seconds.
+      // Half of the usual, so that an election does not take seconds.
       else if (i === 0)
-        tool('--election-timer=200', 'create-cluster', member.directory, schema, raft[0] ?? '')
+        tool('--election-timer=500', 'create-cluster', member.directory, schema, raft[0] ?? '')
       else tool('join-cluster', member.directory, this.database, raft[i] ?? '', ...raft.slice(0, i))
     }
   }

@@ -119,7 +119,7 @@ describe('JSON-RPC', () => {
   })
 
   it('keeps one that answers its echoes', async () => {
-    const peer = new Peer(20)
+    const peer = new Peer(50)
     for (let echoes = 0; echoes < 3; echoes++) {
       await peer.until(() => peer.got.length > echoes)
       peer.say({ id: peer.got.at(-1)?.['id'], result: [], error: null })
