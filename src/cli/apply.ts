@@ -1,6 +1,7 @@
 import { planFile, planFlags, stepLine } from './applyFile.ts'
 import { defineCommand } from './command.ts'
 import { CommandError, exit } from './exit.ts'
+import { adviceLines, readInventory, rowOf } from './inventory.ts'
 import { apiEnvironment, apiExit, restOf } from './rest.ts'
 
 export const apply = defineCommand({
@@ -8,7 +9,7 @@ export const apply = defineCommand({
     synopsis: ['torb apply [--prune] [--json] FILE'],
     description: [
       'Makes of what Torb holds what the file wants, by the fewest calls of the REST API, and prints each when it is done. What the file does not say stays as it is: fields it leaves out, and services and backends it does not name, unless --prune is given. Applied twice, the second time does nothing.',
-      'The calls are made one after the other; at the first that is refused it stops, and a further "torb apply" goes on from there. FILE is written as the configuration file is, in YAML, JSON or TOML; only its services count.',
+      'The calls are made one after the other; at the first that is refused it stops, and a further "torb apply" goes on from there. FILE is written as the configuration file is, in YAML, JSON or TOML; only its services count. Lines with ! are what the data plane advises of them.',
     ],
     examples: [
       ['torb apply services.yaml', 'creates and changes'],
@@ -27,7 +28,7 @@ export const apply = defineCommand({
 
   async run({ flags, operands: [file = ''], io }) {
     const rest = restOf(flags, io)
-    const steps = await planFile(rest, file, flags.prune)
+    const { steps, held, named } = await planFile(rest, file, flags.prune)
     let done = 0
     for (const step of steps) {
       try {
@@ -43,6 +44,10 @@ export const apply = defineCommand({
     }
     if (flags.json) io.out(`${JSON.stringify(steps, null, 2)}\n`)
     else if (steps.length === 0) io.out('nothing to do\n')
+    if (!flags.json) {
+      const now = done === 0 ? held : (await readInventory(rest)).filter(({ id }) => named.has(id))
+      for (const line of adviceLines(now.map(rowOf), io.tty)) io.out(`${line}\n`)
+    }
     return exit.ok
   },
 })

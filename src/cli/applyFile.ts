@@ -19,12 +19,23 @@ export const planFlags = {
   },
 } as const satisfies FlagTable
 
-/** The steps from what this Torb holds to what the file wants. @throws CommandError with the file's lines */
-export async function planFile(rest: Rest, file: string, prune: boolean): Promise<Step[]> {
+/** What a file wants of this Torb. */
+export interface FilePlan {
+  /** The steps from what this Torb holds to what the file wants. */
+  readonly steps: readonly Step[]
+  /** The services that it names, as this Torb held them then. */
+  readonly held: readonly WireServiceInFull[]
+  readonly named: ReadonlySet<string>
+}
+
+/** @throws CommandError with the file's lines */
+export async function planFile(rest: Rest, file: string, prune: boolean): Promise<FilePlan> {
   const wanted = await readWanted(file)
-  const held = new Map((await readInventory(rest)).map((service) => [service.id, heldService(service)]))
+  const services = await readInventory(rest)
+  const held = new Map(services.map((service) => [service.id, heldService(service)]))
+  const named = new Set(wanted.map(({ id }) => id))
   try {
-    return planSteps(held, wanted, prune)
+    return { steps: planSteps(held, wanted, prune), held: services.filter(({ id }) => named.has(id)), named }
   } catch (error) {
     if (error instanceof Refusal)
       throw new CommandError(exit.data, `${file}: ${error.message}`, { cause: error })

@@ -3,6 +3,7 @@ import type { z } from 'zod'
 import { endpointText } from '../model/address.ts'
 import { CommandError, failed } from './exit.ts'
 import type { Rest } from './rest.ts'
+import { paint, printable } from './table.ts'
 
 export type WireServiceInFull = z.output<typeof fullServiceListShape>[number]
 
@@ -29,6 +30,8 @@ export interface ServiceRow extends Traffic {
   readonly health: number
   /** Where the plane does not hold it as it should: what it says. */
   readonly trouble: string
+  /** What whoever set it up should know. */
+  readonly advice: readonly string[]
   readonly backends: readonly BackendRow[]
 }
 
@@ -77,6 +80,7 @@ export function rowOf({
   plane,
   address,
   reconcile,
+  advice = [],
   statistics,
   backends,
 }: WireServiceInFull): ServiceRow {
@@ -91,6 +95,7 @@ export function rowOf({
     plane,
     health,
     trouble: reconcile.state === 'applied' ? '' : `${reconcile.state}: ${reconcile.message}`,
+    advice,
     ...trafficOf(statistics),
     backends: backends.map((backend) => ({
       id: backend.id,
@@ -116,6 +121,18 @@ function trafficOf(statistics: WireService['statistics']): Traffic {
     rate: rates && { connections: rates.connections, bytes: rates.bytes_in + rates.bytes_out },
   }
 }
+
+/** A line for each advice, for people. */
+export const adviceLines = (
+  services: readonly Pick<ServiceRow, 'id' | 'advice'>[],
+  colour: boolean,
+): string[] =>
+  services.flatMap(({ id, advice }) =>
+    advice.map((text) => {
+      const line = printable(`! ${id}: ${text}`)
+      return colour ? paint('yellow', line) : line
+    }),
+  )
 
 export async function readRow(rest: Rest, id: string): Promise<ServiceRow> {
   return rowOf(await readService(rest, id))

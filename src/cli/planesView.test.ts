@@ -92,3 +92,33 @@ it('leaves out what there is nothing of', () => {
     'userspace         0        0        0  -',
   ])
 })
+
+it('shows who lags behind, what drifted, and the names that entries of others have', () => {
+  const planes = [
+    plane('ovn', {
+      services: 3,
+      drifted: 1,
+      lag: { services: 2, since: '2026-11-21T14:59:07.002Z', lagging: { hv1: 2, hv2: 1 } },
+      foreign: [
+        {
+          id: 'web',
+          family: 4,
+          options: { host: '10.0.0.9', port: 80, protocol: 'tcp', method: 'wrr', flags: '' },
+          backends: [],
+        },
+      ],
+    }),
+    plane('idle', { lag: { services: 0, since: null, lagging: {} } }),
+  ]
+  expect(renderPlanes({ version: '1', planes, announcers: [] }, false).join('\n')).toMatchInlineSnapshot(`
+    "PLANE  SERVICES  FAILING  FOREIGN  AUDITED  PROBLEM
+    ovn           3        0        1  -        1 drifted
+    idle          0        0        0  -
+
+    PLANE  NOT IN EFFECT  SINCE                LAGGING
+    ovn                2  2026-11-21 14:59:07  hv1 2, hv2 1
+
+    PLANE  FOREIGN                SCHEDULER  BACKENDS
+    ovn    web (tcp 10.0.0.9:80)  wrr"
+  `)
+})

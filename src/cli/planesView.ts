@@ -15,6 +15,12 @@ const planeColumns = [
   { title: 'AUDITED' },
   { title: 'PROBLEM' },
 ] as const
+const lagColumns = [
+  { title: 'PLANE' },
+  { title: 'NOT IN EFFECT', align: 'right' },
+  { title: 'SINCE' },
+  { title: 'LAGGING' },
+] as const
 const factColumns = [{ title: 'PLANE' }, { title: 'FACT' }, { title: 'VALUE' }] as const
 const foreignColumns = [
   { title: 'PLANE' },
@@ -36,10 +42,11 @@ export function renderPlanes({ planes, announcers }: Planes, colour: boolean): s
   const facts = planes.flatMap(({ name, facts }) =>
     Object.entries(facts).map(([fact, value]) => [name, fact, factText(value)]),
   )
+  const lags = planes.flatMap(lagCells)
   const foreign = planes.flatMap(({ name, foreign }) =>
     foreign.map(({ id, options, backends }) => [
       name,
-      id,
+      foreignText(id, options),
       options.method,
       backends.map(backendText).join(', '),
     ]),
@@ -48,21 +55,31 @@ export function renderPlanes({ planes, announcers }: Planes, colour: boolean): s
     rows.length === 0 ? [] : ['', ...table(columns, rows, colour)]
   return [
     ...table(planeColumns, planes.map(planeCells), colour),
+    ...below(lagColumns, lags),
     ...below(factColumns, facts),
     ...below(foreignColumns, foreign),
     ...below(announcerColumns, announcers.map(announcerCells)),
   ]
 }
 
-function planeCells({ name, services, failing, foreign, audited_at: audited, problem }: Plane): Cell[] {
+function planeCells(plane: Plane): Cell[] {
+  const { name, services, failing, drifted = 0, foreign, audited_at: audited } = plane
+  const problem = [plane.problem, ...(drifted === 0 ? [] : [`${drifted} drifted`])].filter(Boolean).join('; ')
   return [
     { text: name, style: 'bold' },
     String(services),
     { text: String(failing), style: failing === 0 ? 'plain' : 'red' },
-    problem === '' ? String(foreign.length) : '?',
+    plane.problem === '' ? String(foreign.length) : '?',
     audited === null ? '-' : timeText(audited),
     { text: problem, style: 'red' },
   ]
+}
+
+/** Nothing where the plane does not tell, or nothing lags. */
+function lagCells({ name, lag }: Plane): Cell[][] {
+  if (lag === undefined || lag.services === 0) return []
+  const lagging = Object.entries(lag.lagging).map(([who, services]) => `${who} ${services}`)
+  return [[name, String(lag.services), lag.since === null ? '-' : timeText(lag.since), lagging.join(', ')]]
 }
 
 function announcerCells({ name, state, pending, since, url, message }: Planes['announcers'][number]): Cell[] {
@@ -87,6 +104,13 @@ function factText(value: unknown): string {
   return Object.entries(value)
     .map(([name, item]) => `${name} ${typeof item === 'string' ? item : JSON.stringify(item)}`)
     .join(', ')
+}
+
+/** Its name and where it is; an entry without a name has the latter as its id. */
+function foreignText(id: string, options: Plane['foreign'][number]['options']): string {
+  const { host = '', port = 0, protocol = 'tcp', fwmark } = options
+  const place = fwmark === undefined ? `${protocol} ${endpointText(host, port)}` : `fwmark ${fwmark}`
+  return id === place ? id : `${id} (${place})`
 }
 
 function backendText({ options }: Backend): string {

@@ -47,7 +47,7 @@ function serviceCells(service: ServiceRow, rate: Rate | undefined): Cell[] {
     health.toFixed(2),
     shortNumber(active),
     ...rateCells(rate),
-    { text: trouble, style: 'red' },
+    { text: trouble, style: trouble.startsWith('accepted') ? 'yellow' : 'red' },
   ]
 }
 

@@ -3,11 +3,14 @@ import { defineCommand } from './command.ts'
 import { parseMs } from './duration.ts'
 import { exit } from './exit.ts'
 import {
+  adviceLines,
   averageRates,
   ratesBetween,
   readInventory,
   readService,
   rowOf,
+  type Rates,
+  type ServiceRow,
   type WireServiceInFull,
 } from './inventory.ts'
 import { apiEnvironment, apiExit, apiFlags, restOf } from './rest.ts'
@@ -17,7 +20,7 @@ export const services = defineCommand({
   page: {
     synopsis: ['torb services [ID] [--sample TIME] [--json]'],
     description: [
-      'Shows every service, or the one with this id, and its backends: address, scheduler and plane, status, weight, health, open connections, new connections and bytes a second. A weight such as 62/100 is the one in force and the configured one. REASON says why a backend is out or on its way back, and for a service what the plane refuses.',
+      'Shows every service, or the one with this id, and its backends: address, scheduler and plane, status, weight, health, open connections, new connections and bytes a second. A weight such as 62/100 is the one in force and the configured one. REASON says why a backend is out or on its way back, and for a service what the plane refuses or who lags behind (accepted: it is not in effect everywhere yet). Lines with ! are advice of the data plane.',
       'The rates are averages of the last seconds, of both directions, as the data plane measures them; with --sample what comes in that time. --json has all counters, and rates in each direction.',
     ],
     examples: [
@@ -52,14 +55,18 @@ export const services = defineCommand({
     }
     const first = (await read()).map(rowOf)
     const since = performance.now()
+    const show = (rows: readonly ServiceRow[], rates: Rates): void => {
+      const advice = adviceLines(rows, io.tty)
+      const lines = [...serviceTable(rows, rates, io.tty), ...(advice.length === 0 ? [] : ['', ...advice])]
+      io.out(`${lines.join('\n')}\n`)
+    }
     if (sampleMs === 0 || first.length === 0) {
-      io.out(`${serviceTable(first, averageRates(first), io.tty).join('\n')}\n`)
+      show(first, averageRates(first))
       return exit.ok
     }
     await sleep(sampleMs)
     const second = (await read()).map(rowOf)
-    const rates = ratesBetween(first, second, (performance.now() - since) / 1000)
-    io.out(`${serviceTable(second, rates, io.tty).join('\n')}\n`)
+    show(second, ratesBetween(first, second, (performance.now() - since) / 1000))
     return exit.ok
   },
 })

@@ -29,6 +29,8 @@ import { importForeign } from './imports.ts'
 import { lagOf, LagWatch } from './lag.ts'
 import { invalid } from '../model/refusal.ts'
 import { readBackend } from '../model/backend.ts'
+import { readPulse } from '../model/pulse.ts'
+import { checkReached } from './reached.ts'
 
 export interface ControlOptions extends NamesOptions {
   readonly store: Store
@@ -145,6 +147,10 @@ export async function openControl(options: ControlOptions): Promise<OpenControl>
     }
   }
 
+  function planeOf(service: ServiceId): Plane | undefined {
+    return planes.get(desired.record(service)?.options.plane ?? defaultPlane)
+  }
+
   function adviceOf({ id, record }: ServiceState): readonly string[] {
     return record === null ? [] : (planes.get(record.options.plane ?? defaultPlane)?.advice?.(id) ?? [])
   }
@@ -186,14 +192,21 @@ export async function openControl(options: ControlOptions): Promise<OpenControl>
         throw invalid(`vsid "${body.vsid}" is not this service: leave it out, or make it "${service}"`)
       }
       const address = await names.backendAddress(read.host, read.port)
+      if (source === 'rest') await checkReached(planeOf(service), read.pulse, { address, port: read.port })
       await reconciler.write(
         service,
         createBackend(id, read, address, source === 'file' ? 'file' : 'rest'),
         source,
       )
     },
-    patchBackend: (service, id, body, source) =>
-      reconciler.write(service, changeBackend(id, body, source === 'file' ? 'file' : 'rest'), source),
+    async patchBackend(service, id, body, source) {
+      const backend = desired.record(service)?.backends.find((one) => one.id === id)
+      if (source === 'rest' && backend !== undefined && body.pulse !== undefined) {
+        const { address, options } = backend
+        await checkReached(planeOf(service), readPulse(body.pulse), { address, port: options.port })
+      }
+      await reconciler.write(service, changeBackend(id, body, source === 'file' ? 'file' : 'rest'), source)
+    },
     async deleteBackend(service, id, source, drainMs) {
       const record = desired.record(service)
       const drain = drainMs ?? (record === null ? 0 : defaultDrain(record))

@@ -70,7 +70,8 @@ export function driftText(given: VirtualService, seen: VirtualService | undefine
     ),
   ]
   const frame = fieldsText(given, seen, serviceFields)
-  return [...(frame === '' ? [] : [frame]), ...parts].join('; ') || 'the order of the backends changed'
+  const { drift = '' } = seen
+  return [drift, frame, ...parts].filter(Boolean).join('; ') || 'the order of the backends changed'
 }
 
 const destinationFields = [
