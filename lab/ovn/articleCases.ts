@@ -31,7 +31,7 @@ const answeredTo = (...logged: readonly string[]): string => `vm1 and vm2 log ${
 const pastGateway =
   'gateway router edge1 balances for clients on switch inside too, but their answers go past it'
 const serversOnly =
-  'attached only to switch dmz, where its backends are, so clients on switch inside get no answer'
+  'attached only to switch dmz, where its backends are, so clients on switches inside and outside get no answer'
 
 /** Every case of the article, in its order. */
 export const articleCases: readonly ArticleCase[] = [
