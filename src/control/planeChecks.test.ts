@@ -27,7 +27,8 @@ describe('a plane that checks by itself', () => {
       a: { type: 'tcp', interval: '10s' },
       b: { type: 'udp', interval: '1m', rise: 2, fall: 3 },
       c: { type: 'tcp', timeout: '1s' },
-      d: { type: 'http' },
+      // Reached from here, whatever the backend's address.
+      d: { type: 'http', args: { host: '127.0.0.1' } },
       e: { type: 'none' },
     }
     for (const [index, [id, pulse]] of Object.entries(pulses).entries())

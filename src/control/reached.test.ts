@@ -1,4 +1,6 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { memoryControl } from '../../test/fixtures/memoryControl.ts'
+import { MemoryStore } from '../../test/fixtures/memoryStore.ts'
 import { NetworkPlane } from '../../test/fixtures/networkPlane.ts'
 import { MemoryPlane } from '../../test/fixtures/memoryPlane.ts'
 import { defaultPulse } from '../model/pulse.ts'
@@ -29,5 +31,20 @@ describe('pulses that Torb carries out itself, in a virtual network', () => {
     ['no plane is there', undefined, http],
   ])('do not matter where %s', async (_, plane, pulse) => {
     await checkReached(plane, pulse, nowhere)
+  })
+
+  it('are looked at before a backend is made or changed', async () => {
+    const control = await memoryControl(new MemoryStore(), new NetworkPlane())
+    onTestFinished(() => control.close())
+    await control.createService('web', { port: 80 }, 'rest')
+    const backend = { host: '203.0.113.1', port: 80 }
+    const pulse = { type: 'http', args: { host: nowhere.address } }
+    const refused = { code: 'invalid' }
+    await expect(control.createBackend('web', 'a', { ...backend, pulse }, 'rest')).rejects.toMatchObject(
+      refused,
+    )
+    await control.createBackend('web', 'a', backend, 'rest')
+    await expect(control.patchBackend('web', 'a', { pulse }, 'rest')).rejects.toMatchObject(refused)
+    expect(control.backend('web', 'a')?.options.pulse).toEqual(defaultPulse)
   })
 })
