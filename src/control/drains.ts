@@ -13,6 +13,8 @@ export interface DrainsOptions {
   readonly desired: DesiredState
   readonly reconciler: Reconciler
   readonly counters: (ids: readonly ServiceId[]) => Promise<ReadonlyMap<ServiceId, ServiceCounters>>
+  /** False where the plane of a service cannot count its open connections: a drain then takes all of its time. */
+  readonly isCounted: (id: ServiceId) => boolean
   readonly events: EventLog
   readonly now: () => number
 }
@@ -53,8 +55,9 @@ export class Drains {
   }
 
   async #look(): Promise<void> {
-    const { desired, counters, now } = this.#options
-    const open = await counters([...this.#services]).catch(() => new Map<ServiceId, ServiceCounters>())
+    const { desired, counters, isCounted, now } = this.#options
+    const counted = [...this.#services].filter(isCounted)
+    const open = await counters(counted).catch(() => new Map<ServiceId, ServiceCounters>())
     for (const id of this.#services) {
       const draining = desired.record(id)?.backends.filter((backend) => backend.drainUntil > 0) ?? []
       if (draining.length === 0) this.#services.delete(id)

@@ -442,6 +442,17 @@ describe('drains', () => {
       ])
   })
 
+  it('takes its time where the plane cannot count connections: none that it knows of are not none', async () => {
+    const plane = new MemoryPlane({ activeConnections: false })
+    const { control } = await start(new MemoryStore(), plane)
+    await control.createService('web', { port: 1 }, 'rest')
+    await control.createBackend('web', 'a', backend('10.0.0.2'), 'rest')
+    await control.createBackend('web', 'b', backend('10.0.0.3'), 'rest')
+    await control.deleteBackend('web', 'a', 'rest', 60_000)
+    await control.deleteBackend('web', 'b', 'rest', 600)
+    await expect.poll(() => control.service('web')?.backends, { timeout: 5000 }).toEqual(['a'])
+  })
+
   it('ends at its deadline, is kept over a restart, and a weight given anew ends it', async () => {
     const first = await start()
     await first.control.createService('web', { port: 1 }, 'rest')

@@ -130,7 +130,14 @@ export async function openControl(options: ControlOptions): Promise<OpenControl>
     const all = await Promise.all([...planes.values()].map((plane) => plane.counters(ids)))
     return all.length === 1 && all[0] !== undefined ? all[0] : new Map(all.flatMap((part) => [...part]))
   }
-  const drains = new Drains({ desired, reconciler, counters, events, now })
+  const drains = new Drains({
+    desired,
+    reconciler,
+    counters,
+    isCounted: (id) => planeOf(id)?.can.activeConnections === true,
+    events,
+    now,
+  })
   for (const state of desired.services.values()) {
     if (state.record?.backends.some((backend) => backend.drainUntil > 0) === true) drains.watch(state.id)
   }
