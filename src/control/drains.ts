@@ -56,14 +56,13 @@ export class Drains {
 
   async #look(): Promise<void> {
     const { desired, counters, isCounted, now } = this.#options
-    const counted = [...this.#services].filter(isCounted)
-    const open = await counters(counted).catch(() => new Map<ServiceId, ServiceCounters>())
+    const open = await counters([...this.#services]).catch(() => new Map<ServiceId, ServiceCounters>())
     for (const id of this.#services) {
       const draining = desired.record(id)?.backends.filter((backend) => backend.drainUntil > 0) ?? []
       if (draining.length === 0) this.#services.delete(id)
       for (const backend of draining) {
         // A plane that does not answer says nothing: the deadline decides.
-        const active = open.get(id)?.destinations.get(backend.id)?.active
+        const active = isCounted(id) ? open.get(id)?.destinations.get(backend.id)?.active : undefined
         if (active === 0 || backend.drainUntil <= now()) await this.#end(id, backend.id, active ?? 0)
         else if (active !== undefined) this.#tell(id, backend.id, active)
       }
