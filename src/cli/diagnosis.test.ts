@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { diagnose } from './diagnosis.ts'
+import type { OvnDatabase } from './doctorOvn.ts'
 import { ipvsModules, parseOpenFiles, parsePorts, readFacts, type Facts } from './doctorFacts.ts'
 
 const best: Facts = {
@@ -22,7 +23,32 @@ const best: Facts = {
   bpfJit: 1,
   firstUnprivilegedPort: 1024,
   localPorts: { first: 32_768, last: 60_999 },
+  ovn: null,
 }
+
+const north: OvnDatabase = {
+  name: 'northbound',
+  address: 'unix:/nb',
+  version: '7.0.0',
+  problem: '',
+}
+const south: OvnDatabase = { ...north, name: 'southbound', version: '20.27.0' }
+
+it('speaks of OVN only where it is configured, and misses its southbound database', () => {
+  const of = (ovn: Facts['ovn']) =>
+    diagnose({ ...best, ovn }).flatMap(({ subject, level, cure }) =>
+      subject === 'ovn' ? [[level, cure]] : [],
+    )
+  expect(of(null)).toEqual([])
+  expect(of([north, south])).toEqual([
+    ['ok', ''],
+    ['ok', ''],
+  ])
+  expect(of([north])).toEqual([
+    ['ok', ''],
+    ['note', 'name it with --ovn-sb'],
+  ])
+})
 
 it('finds nothing amiss on a machine that has all', () => {
   expect(diagnose(best).filter(({ level }) => level !== 'ok')).toEqual([])
@@ -91,6 +117,13 @@ describe('each lack has its cure', () => {
       /too old use a newer one; node:net is used instead/,
     ],
     [{ ring: null }, 'io_uring', 'ok', /allows it/],
+    [{ ovn: [north, south] }, 'ovn', 'ok', /northbound database answers at unix:\/nb, schema 7\.0\.0/],
+    [
+      { ovn: [{ ...north, problem: 'nobody listens there: start ovsdb-server' }] },
+      'ovn',
+      'problem',
+      /northbound database cannot be used nobody listens there: start/,
+    ],
   ]
   it.each(cases)('%o', (facts, subject, level, text) => {
     const finding = diagnose({ ...best, ...facts }).find((found) => found.subject === subject)

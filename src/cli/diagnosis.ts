@@ -37,6 +37,7 @@ export function diagnose(facts: Facts): Finding[] {
     conntrackFinding(facts),
     bpfFinding(facts),
     ioUringFinding(facts),
+    ...ovnFindings(facts),
   ].filter((finding) => finding !== null)
 }
 
@@ -183,6 +184,20 @@ function ioUringFinding({ platform, ring }: Facts): Finding | null {
   if (platform !== 'linux') return null
   if (ring === null) return ok('io_uring', 'the kernel allows it')
   return note('io_uring', ring.cause, `${ring.cure}; node:net is used instead`)
+}
+
+/** Nothing where no OVN is configured: it is nothing that everybody needs. */
+function ovnFindings({ ovn }: Facts): Finding[] {
+  if (ovn === null) return []
+  const found = ovn.map(({ name, address, version, problem: why }) =>
+    why === ''
+      ? ok('ovn', `the ${name} database answers at ${address}, schema ${version}`)
+      : problem('ovn', `the ${name} database cannot be used`, why),
+  )
+  if (ovn.some(({ name }) => name === 'southbound')) return found
+  const fact =
+    'no southbound database is configured: who lags behind and what OVN finds of backends are not known'
+  return [...found, note('ovn', fact, 'name it with --ovn-sb')]
 }
 
 function has(capabilities: bigint | null, bit: bigint): boolean {

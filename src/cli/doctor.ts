@@ -1,23 +1,38 @@
+import type { DaemonOptions } from '../model/daemon.ts'
 import { defineCommand } from './command.ts'
 import { diagnose, type Finding } from './diagnosis.ts'
 import { readFacts } from './doctorFacts.ts'
-import { exit } from './exit.ts'
+import { CommandError, exit } from './exit.ts'
+import type { FlagTable, Values } from './goFlags.ts'
+import { startOptions } from './serve.ts'
+import { serveFlags } from './serveFlags.ts'
 import { paint, type Style } from './table.ts'
 
 const styles: Readonly<Record<Finding['level'], Style>> = { ok: 'green', note: 'yellow', problem: 'red' }
 
+/** The flag of `torb serve`. */
+const ovnFlag = <K extends 'list' | 'string'>(name: string, kind: K) => ({
+  kind,
+  value: serveFlags[name]?.value ?? '',
+  about: serveFlags[name]?.about ?? '',
+})
+
 export const doctor = defineCommand({
   page: {
-    synopsis: ['torb doctor [--json]'],
+    synopsis: ['torb doctor [--config FILE] [--ovn-nb ADDRESS] [--ovn-sb ADDRESS] [--json]'],
     description: [
-      'Says what Torb can do on this machine as this user: runtime, privileges, open files and how many connections they allow, low ports, the plane that "torb serve" would take and why no better one, what the data planes in the kernel need (IPVS with its schedulers, forwarding, eBPF) and the fast path of the userspace plane (io_uring). Each line is a fact; where something is missing the cure follows.',
+      'Says what Torb can do on this machine as this user: runtime, privileges, open files and how many connections they allow, low ports, the plane that "torb serve" would take and why no better one, what the data planes in the kernel need (IPVS with its schedulers, forwarding, eBPF) and the fast path of the userspace plane (io_uring). Where OVN is configured, by the file or by flags, it says whether its databases answer. Each line is a fact; where something is missing the cure follows.',
       '"note" means that Torb works and something better is possible, "problem" that it will not do its work. The open files are those of this shell: a service manager sets its own.',
     ],
-    examples: [['torb doctor', 'as the user who will run "torb serve"']],
+    examples: [
+      ['torb doctor', 'as the user who will run "torb serve"'],
+      ['torb doctor --ovn-nb unix:/run/ovn/ovnnb_db.sock', 'does OVN answer?'],
+    ],
     exit: [
       [exit.ok, 'no problem'],
       [exit.failed, 'at least one problem'],
       [exit.usage, 'a flag is wrong'],
+      [exit.data, 'FILE cannot be read or has a mistake'],
     ],
     files: [
       ['/proc/self/limits, /proc/self/status', 'limits and capabilities'],
@@ -26,11 +41,19 @@ export const doctor = defineCommand({
     ],
     see: ['torb serve', 'torb planes'],
   },
-  flags: { json: { kind: 'boolean', about: 'prints facts and findings as JSON', default: false } },
+  flags: {
+    json: { kind: 'boolean', about: 'prints facts and findings as JSON', default: false },
+    config: { kind: 'string', value: 'FILE', about: 'configuration file of the daemon' },
+    'ovn-nb': ovnFlag('ovn-nb', 'list'),
+    'ovn-sb': ovnFlag('ovn-sb', 'list'),
+    'ovn-ca': ovnFlag('ovn-ca', 'string'),
+    'ovn-cert': ovnFlag('ovn-cert', 'string'),
+    'ovn-key': ovnFlag('ovn-key', 'string'),
+  },
   operands: { min: 0, max: 0, name: '' },
 
   async run({ flags, io }) {
-    const facts = await readFacts()
+    const facts = await readFacts(await optionsOf(flags))
     const findings = diagnose(facts)
     if (flags.json) {
       const { capabilities, ...rest } = facts
@@ -46,3 +69,15 @@ export const doctor = defineCommand({
     return findings.some(({ level }) => level === 'problem') ? exit.failed : exit.ok
   },
 })
+
+/** The daemon's options, as far as they are asked for here. @throws CommandError for a file with a mistake */
+async function optionsOf(flags: Values<FlagTable>): Promise<DaemonOptions> {
+  const { config } = flags
+  const given = startOptions(flags)
+  if (typeof config !== 'string') return given
+  // The parsers are only loaded by those who have a file.
+  const { readConfigFile } = await import('../sources/file/file.ts')
+  const result = await readConfigFile(config)
+  if (!result.ok) throw new CommandError(exit.data, result.errors.join('\n'))
+  return { ...result.options, ...given }
+}

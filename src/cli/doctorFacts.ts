@@ -1,8 +1,10 @@
 import { readFileSync } from 'node:fs'
 import { release } from 'node:os'
 import { askForRing, type RingRefusal } from '../kernel/uring/probe.ts'
+import type { DaemonOptions } from '../model/daemon.ts'
 import { schedulerNames } from '../model/names.ts'
 import { surveyPlanes } from '../planes/choose.ts'
+import { readOvnFacts, type OvnDatabase } from './doctorOvn.ts'
 
 /** Of the kernel's IPVS or one of its modules. available: loads when it is asked for. */
 export type ModuleState = 'loaded' | 'available' | 'absent'
@@ -30,9 +32,11 @@ export interface Facts {
   readonly bpfJit: number | null
   readonly firstUnprivilegedPort: number | null
   readonly localPorts: { readonly first: number; readonly last: number } | null
+  /** Of OVN; null where none is configured. */
+  readonly ovn: readonly OvnDatabase[] | null
 }
 
-export async function readFacts(): Promise<Facts> {
+export async function readFacts(options: DaemonOptions = {}): Promise<Facts> {
   const kernel = release()
   const status = readText('/proc/self/status')
   const capabilities = /^CapEff:\s*([0-9a-f]+)/m.exec(status)?.[1]
@@ -60,6 +64,7 @@ export async function readFacts(): Promise<Facts> {
     bpfJit: sysctl('net/core/bpf_jit_enable'),
     firstUnprivilegedPort: sysctl('net/ipv4/ip_unprivileged_port_start'),
     localPorts: parsePorts(readText('/proc/sys/net/ipv4/ip_local_port_range')),
+    ovn: await readOvnFacts(options),
   }
 }
 
