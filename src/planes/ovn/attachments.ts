@@ -46,7 +46,7 @@ export function attachProblem(
       const found = rowsNamed(topology, table, name)
       if (found.length === 1) continue
       if (found.length > 1)
-        return `attach.${list}: ${found.length} logical ${word === 'switch' ? 'switches' : `${word}s`} have the name ${name} (${found.map(({ uuid }) => uuid).join(', ')}); give the one that is meant another name`
+        return `attach.${list}: ${found.length} logical ${word === 'switch' ? 'switches' : `${word}s`} have the name ${name}; give the one that is meant by its UUID (${found.map(({ uuid }) => uuid).join(' or ')})`
       const names = namesIn(database, table)
       return `attach.${list}: there is no ${word} ${name} in the northbound database; ${meant(name, names)}`
     }

@@ -82,7 +82,7 @@ export function marksOf(spec: VirtualService, owner: string): Readonly<Record<st
         destinations.map(({ address, port, weight }) => [endpointText(address, port), weight]),
       ),
     ),
-    [mark.spec]: JSON.stringify(rest),
+    [mark.spec]: canonical(rest),
   }
 }
 
@@ -110,6 +110,14 @@ export function markedService(externalIds: ReadonlyMap<string, string>): Virtual
 
 /** What no destination of OVN has. */
 export const without = { tunnel: null, maxConnections: 0, upperThreshold: 0, lowerThreshold: 0 } as const
+
+/** JSON with the names of objects in order: who reads it and writes it again writes the same. */
+const canonical = (value: unknown): string =>
+  JSON.stringify(value, (_, part: unknown) =>
+    typeof part === 'object' && part !== null && !Array.isArray(part)
+      ? Object.fromEntries(Object.entries(part).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : part,
+  )
 
 function json(text: string | undefined): unknown {
   try {

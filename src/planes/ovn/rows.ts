@@ -180,7 +180,7 @@ function serviceOf(
   } as const
   return {
     ...place,
-    id: endpointKey(place),
+    id: row.name === '' ? endpointKey(place) : row.name,
     family,
     scheduler,
     flags: scheduler === 'sh' && ports ? flagBit.port : 0,

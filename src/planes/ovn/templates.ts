@@ -1,13 +1,85 @@
-/** What begins the names of Torb's variables in Chassis_Template_Var. */
-const prefix = 'torb_'
+import type { VirtualService } from '../plane.ts'
+import { identifier } from './identifier.ts'
+import { mark } from './marks.ts'
+import type { Operation } from './ovsdb/ovsdb.ts'
+import type { NorthboundRow } from './tables.ts'
+import { unchanged } from './writes.ts'
 
-/** The variable that holds the virtual address of a service: a name that OVN's lexer takes, another for each owner and service. */
+/** The variable that holds the virtual address of a service: another one for each owner and service. */
 export const variableOf = (owner: string, service: string): string =>
-  `${prefix}${escaped(owner)}__${escaped(service)}`
+  `torb_${identifier(owner)}__${identifier(service)}`
 
-/** Letters and digits as they are; any other byte as _ and two hexadecimal digits. */
-const escaped = (text: string): string =>
-  Array.from(Buffer.from(text), (byte) => {
-    const letter = String.fromCharCode(byte)
-    return /[A-Za-z0-9]/.test(letter) ? letter : `_${byte.toString(16).padStart(2, '0')}`
-  }).join('')
+type VariableRow = NorthboundRow<'Chassis_Template_Var'>
+
+/** A variable for every chassis; null: it goes. */
+export interface Variable {
+  readonly name: string
+  readonly values: ReadonlyMap<string, string> | null
+}
+
+/** The virtual addresses of a service by chassis: that of its template, and its own one everywhere else. */
+export function variableFor(
+  { id, address, ovn }: VirtualService,
+  owner: string,
+  chassis: Iterable<string>,
+): Variable | null {
+  if (ovn?.template === undefined) return null
+  const { template } = ovn
+  const names = new Set([...chassis, ...Object.keys(template)])
+  return {
+    name: variableOf(owner, id),
+    values: new Map([...names].map((name) => [name, template[name] ?? address])),
+  }
+}
+
+/** Brings the rows of all chassis to these variables; what others have in them stays. */
+export function variableOperations(
+  rows: Iterable<VariableRow>,
+  variables: readonly Variable[],
+  owner: string,
+): readonly Operation[] {
+  const missing = new Map<string, Record<string, string>>()
+  for (const { name, values } of variables) {
+    for (const [chassis, value] of values ?? [])
+      missing.set(chassis, { ...missing.get(chassis), [name]: value })
+  }
+  const operations: Operation[] = []
+  for (const row of rows) {
+    const { chassis = '', variables: held = new Map<string, string>() } = row
+    missing.delete(chassis)
+    const wanted = new Map(held)
+    for (const { name, values } of variables) {
+      const value = values?.get(chassis)
+      if (value === undefined) wanted.delete(name)
+      else wanted.set(name, value)
+    }
+    if (sameEntries(held, wanted)) continue
+    const made = row.external_ids?.get(mark.owner) === owner
+    operations.push(
+      unchanged('Chassis_Template_Var', row, ['variables']),
+      wanted.size === 0 && made
+        ? { op: 'delete', table: 'Chassis_Template_Var', where: { uuid: row.uuid } }
+        : {
+            op: 'update',
+            table: 'Chassis_Template_Var',
+            where: { uuid: row.uuid },
+            row: { variables: wanted },
+          },
+    )
+  }
+  for (const [chassis, values] of missing) {
+    operations.push({
+      op: 'insert',
+      table: 'Chassis_Template_Var',
+      row: { chassis, variables: values, external_ids: { [mark.owner]: owner } },
+    })
+  }
+  return operations
+}
+
+/** True where every chassis has these values. */
+export const hasVariable = (rows: Iterable<VariableRow>, variable: Variable, owner: string): boolean =>
+  variableOperations(rows, [variable], owner).length === 0
+
+const sameEntries = (a: ReadonlyMap<string, string>, b: ReadonlyMap<string, string>): boolean =>
+  a.size === b.size && [...a].every(([key, value]) => b.get(key) === value)

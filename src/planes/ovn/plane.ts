@@ -1,0 +1,392 @@
+import type { BackendId, ServiceId } from '../../model/names.ts'
+import { Refusal } from '../../model/refusal.ts'
+import type {
+  Capabilities,
+  Change,
+  DestinationCounters,
+  Explanation,
+  Flow,
+  HealthReport,
+  Ledger,
+  Outcome,
+  Plane,
+  ServiceCounters,
+  VirtualService,
+} from '../plane.ts'
+import { adviceFor } from './advice.ts'
+import { ovnCan } from './can.ts'
+import { Confirmations, laggards, type Progress } from './confirmations.ts'
+import { conflictsOf, conflictText } from './conflicts.ts'
+import { Connections } from './connections.ts'
+import { refusalOf } from './draft.ts'
+import { Draining } from './draining.ts'
+import { foreignServices } from './foreign.ts'
+import { checkAdvice } from './health.ts'
+import { identifier } from './identifier.ts'
+import { CheckSources } from './mappings.ts'
+import { Monitors } from './monitors.ts'
+import { defaultSlots } from './options.ts'
+import { connectOvsdb } from './ovsdb/client.ts'
+import type { OvsdbLock, OvsdbTls } from './ovsdb/ovsdb.ts'
+import { OwnRows, specOf } from './ownRows.ts'
+import { lackingFields } from './probe.ts'
+import { layoutOf } from './rows.ts'
+import { northboundTables, southboundTables, type Northbound, type Southbound } from './tables.ts'
+import { Topology } from './topology.ts'
+import { mappedOf, seenService, type View } from './view.ts'
+import { currentNumber, Writer } from './writer.ts'
+
+export interface OvnOptions {
+  /** unix:PATH, tcp:HOST:PORT or ssl:HOST:PORT; of a cluster all its members. */
+  readonly northbound: readonly string[]
+  readonly southbound: readonly string[]
+  /** Marks what is this Torb's; of several Torbs with one owner one writes. */
+  readonly owner: string
+  readonly tls?: OvsdbTls
+  /** Length of a list of backends at most, where a service does not say; 64 where absent. */
+  readonly slots?: number
+  /** Control sockets of ovs-vswitchd on this machine, by which open connections are seen. */
+  readonly vswitchd?: readonly string[]
+  readonly log: { info(fields: object, text: string): void; warn(fields: object, text: string): void }
+}
+
+/** All that is there while the plane is open. */
+interface Open {
+  readonly view: View
+  readonly lock: OvsdbLock
+  readonly writer: Writer
+  readonly draining: Draining
+  readonly ends: readonly (() => void)[]
+}
+
+/** Who holds up a change is told again so often. */
+const remindMs = 1000
+
+/** Writes load balancers to OVN's northbound database, which distributes them over its chassis. Traffic goes on without Torb. */
+export class OvnPlane implements Plane {
+  readonly confirmed = new Confirmations()
+  readonly #options: OvnOptions
+  readonly #connections: Connections
+  #open: Open | null = null
+  /** Milliseconds since the epoch since when northd has not followed; 0: it has. */
+  #northdBehind = 0
+
+  constructor(options: OvnOptions) {
+    this.#options = options
+    this.#connections = new Connections({ vswitchd: options.vswitchd ?? [], log: options.log })
+  }
+
+  get can(): Capabilities {
+    return { ...ovnCan, activeConnections: this.#connections.known }
+  }
+
+  async open(_ledger: Ledger): Promise<void> {
+    const { northbound, southbound, tls, log } = this.#options
+    const shared = { leaderOnly: true, log, ...(tls === undefined ? {} : { tls }) }
+    const nb = await connectOvsdb({
+      ...shared,
+      database: 'OVN_Northbound',
+      addresses: northbound,
+      tables: northboundTables,
+    })
+    let sb: Southbound | null = null
+    try {
+      // Nothing is written there: any member of a cluster will do.
+      sb = await connectOvsdb({
+        ...shared,
+        leaderOnly: false,
+        database: 'OVN_Southbound',
+        addresses: southbound,
+        tables: southboundTables,
+      })
+      this.#open = await this.#start(nb, sb)
+    } catch (error) {
+      await Promise.all([nb.close(), sb?.close()])
+      throw error
+    }
+  }
+
+  async #start(northbound: Northbound, southbound: Southbound): Promise<Open> {
+    const { owner, slots = defaultSlots, log } = this.#options
+    const own = new OwnRows(northbound, owner)
+    const topology = new Topology(northbound)
+    const ends = [
+      northbound.subscribe((changes) => {
+        own.apply(changes)
+        topology.apply(changes)
+        this.#follow()
+      }),
+      southbound.subscribe(() => this.#follow()),
+    ]
+    const mappings = [...northbound.rows('Load_Balancer').values()].flatMap((row) =>
+      own.isOwn(row) ? [...(row.ip_port_mappings?.values() ?? [])] : [],
+    )
+    const view: View = {
+      northbound,
+      southbound,
+      topology,
+      own,
+      owner,
+      slots,
+      monitors: new Monitors(southbound, topology),
+      sources: new CheckSources(topology, mappings),
+      lacking: await lackingFields(northbound),
+    }
+    for (const id of own.ids()) watchHealth(view, id)
+    const lock = northbound.lock(`torb_${identifier(owner)}`)
+    const writer = new Writer(view, lock, {
+      committed: (changes, number) => this.#committed(changes, number),
+      warn: (fields, text) => log.warn(fields, text),
+    })
+    const connections = this.#connections
+    const draining = new Draining({ northbound, topology, connections, owner, lock, log })
+    const timer = setInterval(() => this.confirmed.remind(progressOf(view)), remindMs)
+    timer.unref()
+    ends.push(
+      () => clearInterval(timer),
+      lock.watch((held) => {
+        log.info(
+          { plane: 'ovn', owner },
+          held ? 'this Torb writes to the northbound database' : 'this Torb stands by',
+        )
+        if (held) void draining.open().catch((error: unknown) => log.warn({ plane: 'ovn' }, String(error)))
+      }),
+    )
+    return { view, lock, writer, draining, ends }
+  }
+
+  // oxlint-disable-next-line require-await -- from memory; the seam is asynchronous
+  async *observe(scope: 'all' | readonly ServiceId[]): AsyncGenerator<readonly [ServiceId, VirtualService]> {
+    const { view } = this.#opened
+    for (const id of scope === 'all' ? [...view.own.ids()] : scope) {
+      const seen = seenService(view, id)
+      if (seen !== null) yield [id, seen]
+    }
+  }
+
+  async apply(changes: readonly Change<VirtualService, ServiceId>[]): Promise<readonly Outcome[]> {
+    const { view, writer, draining } = this.#opened
+    const distinct = new Set(changes.map(({ key }) => key)).size === changes.length
+    const outcomes: Outcome[] = []
+    for (const batch of distinct ? [changes] : changes.map((change) => [change])) {
+      const before = batch.map(({ key }) => presentService(view, key))
+      const results = await writer.carryOut(batch)
+      results.forEach((outcome, index) => {
+        const change = batch[index]
+        if (!outcome.ok || change === undefined) return
+        watchHealth(view, change.key)
+        const was = before[index] ?? null
+        if (was !== null) draining.reset(was, gone(was, change.after))
+      })
+      outcomes.push(...results)
+    }
+    return outcomes
+  }
+
+  refuses(spec: VirtualService): string | null {
+    return this.#open === null ? null : refusalOf(this.#open.view, spec)
+  }
+
+  health(service: ServiceId, backend: BackendId): { readonly up: boolean; readonly reason: string } | null {
+    return this.#open?.view.monitors.health(service, backend) ?? null
+  }
+
+  get signals(): AsyncIterable<HealthReport> {
+    return this.#opened.view.monitors
+  }
+
+  advice(key: ServiceId): readonly string[] {
+    if (this.#open === null) return []
+    const { view } = this.#open
+    const row = view.own.main(key)
+    const spec = row === null ? null : specOf(row)
+    if (row === null || spec === null) return []
+    const { error } = layoutOf(spec, view.slots)
+    const budget = spec.ovn?.slots ?? view.slots
+    return [
+      ...adviceFor(spec, view.topology),
+      ...conflictsOf(row, view.owner, view.topology).map(conflictText),
+      ...checkAdvice(spec),
+      ...(error <= tolerable || spec.scheduler === 'rr' || budget === mostSlots
+        ? []
+        : [
+            `shares of ${spec.id} are up to ${error.toFixed(1)} percentage points off its weights with ${budget} slots: give it more, such as "ovn": {"slots": ${mostSlots}}`,
+          ]),
+    ]
+  }
+
+  async counters(keys?: readonly ServiceId[]): Promise<ReadonlyMap<ServiceId, ServiceCounters>> {
+    const { view } = this.#opened
+    const specs = (keys ?? [...view.own.ids()]).flatMap((id) => presentService(view, id) ?? [])
+    if (!this.#connections.known) return new Map(specs.map((spec) => [spec.id, countersOf(spec, () => zero)]))
+    try {
+      const tallies = await this.#connections.of(specs)
+      return new Map(
+        specs.map((spec) => [
+          spec.id,
+          countersOf(spec, (id) => ({ ...zero, ...tallies.get(spec.id)?.get(id) })),
+        ]),
+      )
+    } catch (error) {
+      this.#connections.complain(error)
+      throw new Refusal('unreachable', `open connections are not known: ${(error as Error).message}`, {
+        cause: error,
+      })
+    }
+  }
+
+  explain(flow: Flow): Promise<Explanation> {
+    const { view } = this.#opened
+    const services = [...view.own.ids()].flatMap((id) => presentService(view, id) ?? [])
+    const service = services.find(
+      ({ address, port, protocol }) =>
+        address === flow.destination &&
+        (port === 'any' || (port === flow.destinationPort && protocol === flow.protocol)),
+    )
+    if (service === undefined)
+      return Promise.resolve({ service: null, backend: null, steps: ['No service of Torb is there.'] })
+    const able = service.destinations.filter(({ weight }) => weight > 0)
+    return Promise.resolve({
+      service: service.id,
+      backend: able.length === 1 ? (able[0]?.id ?? null) : null,
+      steps: [`It belongs to ${service.id}, of which ${able.length} backends take connections.`],
+    })
+  }
+
+  // oxlint-disable-next-line require-await -- from memory; the seam is asynchronous
+  async foreign(endpoints?: readonly string[]): Promise<readonly VirtualService[]> {
+    const { northbound, owner } = this.#opened.view
+    return foreignServices(northbound, owner, endpoints === undefined ? null : new Set(endpoints))
+  }
+
+  async withdraw(keys: readonly ServiceId[]): Promise<void> {
+    const { own } = this.#opened.view
+    const mine = [...new Set(keys)].filter((key) => own.main(key) !== null)
+    const outcomes = await this.apply(mine.map((key) => ({ key, before: null, after: null })))
+    for (const outcome of outcomes) if (!outcome.ok) throw outcome.error
+  }
+
+  /** Removes all that bears this owner's mark. */
+  flush(): Promise<void> {
+    return this.withdraw([...this.#opened.view.own.ids()])
+  }
+
+  /** OVN keeps no counters of balanced connections. */
+  zero(): Promise<void> {
+    return Promise.resolve()
+  }
+
+  // oxlint-disable-next-line require-await -- from memory; the seam is asynchronous
+  async facts(): Promise<Readonly<Record<string, unknown>>> {
+    const { view, lock } = this.#opened
+    const { northbound, southbound, owner, lacking } = view
+    const [global] = northbound.rows('NB_Global').values()
+    const number = currentNumber(northbound)
+    const progress = progressOf(view)
+    const private_ = [...southbound.rows('Chassis_Private').values()]
+    return {
+      owner,
+      writer: lock.held,
+      northbound: northbound.state,
+      southbound: southbound.state,
+      nb_cfg: number,
+      sb_cfg: progress.sb,
+      hv_cfg: progress.hv,
+      nb_cfg_timestamp: global?.nb_cfg_timestamp ?? 0,
+      sb_cfg_timestamp: global?.sb_cfg_timestamp ?? 0,
+      hv_cfg_timestamp: global?.hv_cfg_timestamp ?? 0,
+      lagging: laggards(number, progress),
+      northd:
+        this.#northdBehind === 0
+          ? 'follows'
+          : `has not followed since ${new Date(this.#northdBehind).toISOString()}: see whether ovn-northd runs`,
+      chassis: private_.map(({ name, nb_cfg, nb_cfg_timestamp = 0 }) => ({ name, nb_cfg, nb_cfg_timestamp })),
+      unconfirmed: this.confirmed.pending,
+      cannot_select_by: [...lacking],
+    }
+  }
+
+  /** Everything in the databases stays. */
+  async close(): Promise<void> {
+    const open = this.#open
+    if (open === null) return
+    this.#open = null
+    this.confirmed.close()
+    for (const end of open.ends) end()
+    open.view.monitors.close()
+    await open.draining.close()
+    await open.writer.close()
+    await Promise.all([open.view.northbound.close(), open.view.southbound.close()])
+  }
+
+  get #opened(): Open {
+    if (this.#open === null) throw new Refusal('unreachable', 'the ovn plane is not open')
+    return this.#open
+  }
+
+  #committed(changes: readonly Change<VirtualService, ServiceId>[], number: number): void {
+    for (const change of changes) this.confirmed.accepted(change, number)
+    this.#follow()
+  }
+
+  #follow(): void {
+    if (this.#open === null) return
+    const { view } = this.#open
+    const progress = progressOf(view)
+    if (progress.sb >= currentNumber(view.northbound)) this.#northdBehind = 0
+    else if (this.#northdBehind === 0) this.#northdBehind = Date.now()
+    this.confirmed.follow(progress)
+  }
+}
+
+/** Advice is given from so many percentage points on, and as long as more slots may help. */
+const tolerable = 1
+const mostSlots = 256
+
+const zero: DestinationCounters = {
+  connections: 0,
+  packetsIn: 0,
+  packetsOut: 0,
+  bytesIn: 0,
+  bytesOut: 0,
+  active: 0,
+  inactive: 0,
+  errors: 0,
+}
+
+function countersOf(spec: VirtualService, of: (id: BackendId) => DestinationCounters): ServiceCounters {
+  const destinations = new Map(spec.destinations.map(({ id }) => [id, of(id)]))
+  const sum = (field: 'active' | 'inactive'): number =>
+    [...destinations.values()].reduce((total, one) => total + one[field], 0)
+  return { ...zero, active: sum('active'), inactive: sum('inactive'), destinations }
+}
+
+function progressOf({ northbound, southbound }: View): Progress {
+  const [global] = northbound.rows('NB_Global').values()
+  const chassis = southbound.rows('Chassis_Private').values()
+  return {
+    sb: global?.sb_cfg ?? 0,
+    hv: global?.hv_cfg ?? 0,
+    chassis: southbound.state.connected
+      ? new Map(Array.from(chassis, ({ name, nb_cfg }) => [name, nb_cfg]))
+      : null,
+  }
+}
+
+/** The service as the database has it, whether or not somebody changed its row. */
+function presentService({ own }: View, id: ServiceId): VirtualService | null {
+  const row = own.main(id)
+  return row === null ? null : specOf(row)
+}
+
+function watchHealth(view: View, id: ServiceId): void {
+  const spec = presentService(view, id)
+  if (spec === null) view.monitors.forget(id)
+  else view.monitors.set(spec, mappedOf(view, spec))
+}
+
+/** Backends that a change takes away. */
+function gone(before: VirtualService, after: VirtualService | null): VirtualService['destinations'] {
+  const stays = new Set(after?.destinations.map(({ address, port }) => `${address} ${port}`))
+  return before.destinations.filter(({ address, port }) => !stays.has(`${address} ${port}`))
+}

@@ -1,0 +1,220 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { ServiceId } from '../../model/names.ts'
+import { Refusal } from '../../model/refusal.ts'
+import type { Change, Outcome, VirtualService } from '../plane.ts'
+import { Draft } from './draft.ts'
+import { OvsdbError, type Operation, type OvsdbLock } from './ovsdb/ovsdb.ts'
+import { specOf } from './ownRows.ts'
+import type { View } from './view.ts'
+
+type ServiceChange = Change<VirtualService, ServiceId>
+
+/** A transaction that meets a racing writer is made anew from what that one left, so many times. */
+const mostRaces = 8
+/** So long a connection that broke during a transaction may take to come back before the write counts as failed. */
+const patienceMs = 5000
+/** After a connection the answer about the lock may still be on its way. */
+const lockMs = 1000
+
+export interface WriterEvents {
+  /** Changes that were committed under a number of NB_Global:nb_cfg. */
+  committed(changes: readonly ServiceChange[], number: number): void
+  warn(fields: object, text: string): void
+}
+
+/** Carries changes into the northbound database: a batch in one transaction where that can be. One batch at a time. */
+export class Writer {
+  readonly #view: View
+  readonly #lock: OvsdbLock
+  readonly #events: WriterEvents
+  readonly #unwatch: () => void
+  /** Services of which it is not known whether a change that failed was done after all, and how they are to be. */
+  readonly #unsettled = new Map<ServiceId, VirtualService | null>()
+  #last: Promise<unknown> = Promise.resolve()
+  #closed = false
+
+  constructor(view: View, lock: OvsdbLock, events: WriterEvents) {
+    this.#view = view
+    this.#lock = lock
+    this.#events = events
+    this.#unwatch = lock.watch((held) => {
+      if (held && this.#unsettled.size > 0) void this.#inTurn(() => this.#settle())
+    })
+  }
+
+  close(): Promise<unknown> {
+    this.#closed = true
+    this.#unwatch()
+    return this.#last
+  }
+
+  /** One outcome a change, in order. Of a service at most one change. */
+  carryOut(changes: readonly ServiceChange[]): Promise<readonly Outcome[]> {
+    return this.#inTurn(() => {
+      for (const { key } of changes) this.#unsettled.delete(key)
+      return this.#carryOut(changes)
+    })
+  }
+
+  /** Operations that are no service's. @throws Refusal */
+  perform(operations: () => readonly Operation[]): Promise<void> {
+    return this.#inTurn(async () => {
+      for (let race = 0; ; race++) {
+        try {
+          await this.#commit(operations())
+          return
+        } catch (error) {
+          if (error instanceof Refusal) throw error
+          if (race === mostRaces || !isRace(error)) throw refused(error)
+          await sleep(5 * race)
+        }
+      }
+    })
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#last.then(work)
+    this.#last = result.catch(() => {})
+    return result
+  }
+
+  async #carryOut(changes: readonly ServiceChange[]): Promise<readonly Outcome[]> {
+    const before = new Map(changes.map(({ key }) => [key, this.#present(key)]))
+    const deadline = performance.now() + patienceMs
+    let broken: Refusal | null = null
+    for (let race = 0; ;) {
+      const draft = new Draft(this.#view)
+      const fit: ServiceChange[] = []
+      const outcomes = changes.map((change): Outcome => {
+        try {
+          draft.add(change)
+          fit.push(change)
+          return { ok: true }
+        } catch (error) {
+          if (error instanceof Refusal) return { ok: false, error }
+          throw error
+        }
+      })
+      try {
+        const number = fit.length === 0 ? 0 : await this.#commit(draft.operations())
+        if (fit.length > 0) this.#events.committed(fit, number)
+        return outcomes
+      } catch (error) {
+        if (error instanceof Refusal && error.code === 'unreachable') {
+          const sent: boolean = error !== this.#idle
+          if (!sent && broken === null) return changes.map(() => ({ ok: false, error }))
+          broken ??= error
+          if (await this.#reconnected(deadline)) continue
+          for (const [key, spec] of before) this.#unsettled.set(key, spec)
+          return changes.map(() => ({ ok: false, error: broken ?? error }))
+        }
+        if (isRace(error) && race < mostRaces) {
+          // What the other one did may still be on its way into the replica.
+          await sleep(5 * race++)
+          continue
+        }
+        if (fit.length > 1) return this.#apart(changes)
+        const refusal = error instanceof Refusal ? error : refused(error)
+        return outcomes.map((outcome) => (outcome.ok ? { ok: false, error: refusal } : outcome))
+      }
+    }
+  }
+
+  /** A batch that the database refuses as a whole: one by one. */
+  async #apart(changes: readonly ServiceChange[]): Promise<readonly Outcome[]> {
+    const outcomes: Outcome[] = []
+    for (const change of changes) outcomes.push(...(await this.#carryOut([change])))
+    return outcomes
+  }
+
+  /** What came of this is that nothing was sent. */
+  #idle: Refusal | null = null
+
+  /** @returns NB_Global:nb_cfg of this transaction, or the present one where there is nothing to do */
+  async #commit(operations: readonly Operation[]): Promise<number> {
+    await this.#mayWrite()
+    const { northbound } = this.#view
+    if (operations.length === 0) return currentNumber(northbound)
+    const results = await northbound.transact([
+      this.#lock.assertion,
+      ...operations,
+      { op: 'mutate', table: 'NB_Global', where: [], mutations: [['nb_cfg', '+=', 1]] },
+      { op: 'select', table: 'NB_Global', where: [], columns: ['nb_cfg'] },
+    ])
+    return Number(results.at(-1)?.rows?.[0]?.['nb_cfg'] ?? 0)
+  }
+
+  /** @throws Refusal `unreachable`, which is `#idle` */
+  async #mayWrite(): Promise<void> {
+    const { northbound, owner } = this.#view
+    const { connected, problem, since } = northbound.state
+    const asked = since + lockMs
+    while (connected && !this.#lock.held && Date.now() < asked && !this.#closed) await sleep(5)
+    if (connected && this.#lock.held) return
+    this.#idle = new Refusal(
+      'unreachable',
+      connected
+        ? `another Torb writes what is marked torb-owner=${owner} in the northbound database, and this one stands by: write there, or give this one an owner of its own (ovn_owner)`
+        : problem,
+    )
+    throw this.#idle
+  }
+
+  async #reconnected(deadline: number): Promise<boolean> {
+    while (!this.#closed && performance.now() < deadline) {
+      if (this.#view.northbound.state.connected && this.#lock.held) return true
+      await sleep(20)
+    }
+    return false
+  }
+
+  /** Takes back what failed and was done after all. */
+  async #settle(): Promise<void> {
+    if (this.#closed) return
+    const changes = [...this.#unsettled].map(([key, after]): ServiceChange => ({
+      key,
+      before: this.#present(key),
+      after,
+    }))
+    this.#unsettled.clear()
+    const outcomes = await this.#carryOut(changes)
+    outcomes.forEach((outcome, index) => {
+      if (outcome.ok) return
+      this.#events.warn(
+        { plane: 'ovn', service: changes[index]?.key },
+        `a write that failed could not be taken back: ${outcome.error.message}`,
+      )
+    })
+  }
+
+  #present(key: ServiceId): VirtualService | null {
+    const row = this.#view.own.main(key)
+    return row === null ? null : specOf(row)
+  }
+}
+
+export function currentNumber(northbound: View['northbound']): number {
+  const [global] = northbound.rows('NB_Global').values()
+  return global?.nb_cfg ?? 0
+}
+
+/** A guard that did not hold, or a unique name that somebody was first to take. */
+const isRace = (error: unknown): boolean =>
+  error instanceof OvsdbError && (error.code === 'timed out' || error.code === 'constraint violation')
+
+function refused(error: unknown): Refusal {
+  if (!(error instanceof OvsdbError)) throw error
+  if (error.code === 'not owner')
+    return new Refusal(
+      'unreachable',
+      'another Torb took over writing to the northbound database just now, and this one stands by: write there',
+      { cause: error },
+    )
+  if (error.code === 'timed out')
+    return new Refusal(
+      'refused',
+      'somebody else keeps changing the same rows of the northbound database: stop that, and try again',
+      { cause: error },
+    )
+  return new Refusal('refused', `the northbound database refused (${error.message})`, { cause: error })
+}
