@@ -87,12 +87,18 @@ function leaveSwitch(topology: Topology, row: SwitchRow, destination: string): S
 }
 
 /** On a switch: to whoever answers ARP (ND) for the next address. */
-function toNeighbour(topology: Topology, row: SwitchRow, next: string, destination: string): Step {
+function toNeighbour(
+  topology: Topology,
+  row: SwitchRow,
+  next: string,
+  destination: string,
+  sender?: RouterRow,
+): Step {
   const port = topology.holders(next).find((holder) => topology.switchOf(holder)?.uuid === row.uuid)
   // A machine that is to route is beyond what the database knows.
   if (port !== undefined)
     return { end: next === destination ? { kind: 'port', port } : { kind: 'outside', row } }
-  const link = answering(topology, row, next)
+  const link = answering(topology, row, next, sender)
   if (link !== null) return enter(link)
   return {
     end: topology.leadsOutside(row) ? { kind: 'outside', row } : { kind: 'unanswered', row, address: next },
@@ -122,7 +128,7 @@ function leaveRouter(
   }
   const over = topology.linksOf(row).find(({ routerPort }) => routerPort.uuid === route?.port.uuid)?.switch
   if (route === null || over === undefined) return { over: null, onward: { end: { kind: 'no-route', row } } }
-  return { over, onward: toNeighbour(topology, over, route.next, destination) }
+  return { over, onward: toNeighbour(topology, over, route.next, destination, row) }
 }
 
 export interface Route {
@@ -178,10 +184,16 @@ function addedRoute(topology: Topology, router: RouterRow, destination: string):
   return null
 }
 
-/** The router on a switch that answers ARP (ND) for an address; null where none does. */
-export function answering(topology: Topology, of: SwitchRow, address: string): Link | null {
+/** The router on a switch that answers ARP (ND) for an address; null where none does. @param asking answers no one itself */
+export function answering(
+  topology: Topology,
+  of: SwitchRow,
+  address: string,
+  asking?: RouterRow,
+): Link | null {
   return (
     topology.links(of).find(({ router, routerPort, switchPort }) => {
+      if (router.uuid === asking?.uuid) return false
       if (networksOf(routerPort).some((network) => network.address === address)) return true
       if (proxied(switchPort).some((subnet) => contains(subnet, address))) return true
       if (topology.kindOf(router) !== 'distributed') {

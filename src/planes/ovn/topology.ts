@@ -197,7 +197,12 @@ export class Topology {
 
   /** True where a switch leads out of the logical network: to a physical one, by gateway or VTEP. */
   leadsOutside(of: SwitchRow): boolean {
-    return this.#specialPorts(of).some(({ type }) => ['localnet', 'l2gateway', 'vtep'].includes(type))
+    return this.outsidePort(of) !== null
+  }
+
+  /** The port by which a switch leads there; null where it does not. */
+  outsidePort(of: SwitchRow): SwitchPortRow | null {
+    return this.#specialPorts(of).find(({ type }) => ['localnet', 'l2gateway', 'vtep'].includes(type)) ?? null
   }
 
   /** Networks of a switch: those of its routers' ports and that of its own address management. */
