@@ -195,7 +195,7 @@ export class Monitors implements AsyncIterable<HealthReport> {
       port,
       protocol,
       status: this.#status(key),
-      chassis: this.#chassisOf(port),
+      chassis: this.chassisOf(port),
       enabled: this.#topology.portNamed(port)?.enabled !== false,
     })
   }
@@ -209,7 +209,8 @@ export class Monitors implements AsyncIterable<HealthReport> {
     return undefined
   }
 
-  #chassisOf(port: string): string | null {
+  /** Name of the chassis that a logical port is bound to; null where it is bound to none. */
+  chassisOf(port: string): string | null {
     for (const uuid of this.#bindings.get(port)) {
       const chassis = this.#southbound.rows('Port_Binding').get(uuid)?.chassis
       if (typeof chassis !== 'string') continue

@@ -20,6 +20,7 @@ import { conflictsOf, conflictText } from './conflicts.ts'
 import { Connections } from './connections.ts'
 import { refusalOf } from './draft.ts'
 import { Draining } from './draining.ts'
+import { explainFlow } from './explain.ts'
 import { foreignServices } from './foreign.ts'
 import { checkAdvice } from './health.ts'
 import { identifier } from './identifier.ts'
@@ -33,6 +34,7 @@ import { lackingFields } from './probe.ts'
 import { layoutOf } from './rows.ts'
 import { northboundTables, southboundTables, type Northbound, type Southbound } from './tables.ts'
 import { Topology } from './topology.ts'
+import { runTrace } from './trace.ts'
 import { mappedOf, seenService, type View } from './view.ts'
 import { currentNumber, Writer } from './writer.ts'
 
@@ -237,19 +239,20 @@ export class OvnPlane implements Plane {
 
   explain(flow: Flow): Promise<Explanation> {
     const { view } = this.#opened
-    const services = [...view.own.ids()].flatMap((id) => presentService(view, id) ?? [])
-    const service = services.find(
-      ({ address, port, protocol }) =>
-        address === flow.destination &&
-        (port === 'any' || (port === flow.destinationPort && protocol === flow.protocol)),
-    )
-    if (service === undefined)
-      return Promise.resolve({ service: null, backend: null, steps: ['No service of Torb is there.'] })
-    const able = service.destinations.filter(({ weight }) => weight > 0)
-    return Promise.resolve({
-      service: service.id,
-      backend: able.length === 1 ? (able[0]?.id ?? null) : null,
-      steps: [`It belongs to ${service.id}, of which ${able.length} backends take connections.`],
+    const { topology, owner, own, monitors } = view
+    const { southbound: addresses, tls } = this.#options
+    const services = [...own.ids()].flatMap((id) => {
+      const row = own.main(id)
+      const spec = row === null ? null : specOf(row)
+      return spec === null ? [] : [{ spec, row }]
+    })
+    return explainFlow(flow, {
+      services,
+      topology,
+      owner,
+      chassisOf: (port) => monitors.chassisOf(port),
+      health: (service, backend) => monitors.health(service, backend),
+      trace: (microflow) => runTrace(microflow, { addresses, ...(tls === undefined ? {} : { tls }) }),
     })
   }
 
