@@ -181,6 +181,8 @@ export interface Capabilities {
   readonly thresholds: boolean
   readonly proxyProtocol: boolean
   readonly attach: boolean
+  /** Connections, packets and bytes are counted; without, counters tell of what is open at most. */
+  readonly counters: boolean
   /** Active connections of a backend are known: a drain can end when they do. */
   readonly activeConnections: boolean
   /** Traffic goes on while no Torb runs; what it holds is adopted at the next start. */

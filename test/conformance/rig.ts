@@ -46,6 +46,9 @@ export function ledgerOver(notes: ReadonlyMap<ServiceId, string>): Ledger {
 const counting: readonly SchedulerName[] = ['rr', 'wrr', 'lc', 'wlc', 'sed', 'nq']
 const hashing: readonly SchedulerName[] = ['mh', 'sh']
 
+/** Who hashes may round shares: Open vSwitch deals sixteenths to three equal backends. */
+const roundedAway = 0.045
+
 let created = 0
 
 /** What one case works with. What it makes is withdrawn after it. */
@@ -79,7 +82,37 @@ export class Rig {
 
   /** So many connections by `any` reach every backend. */
   get sample(): number {
-    return counting.includes(this.any.scheduler) ? 12 : 96
+    if (!counting.includes(this.any.scheduler)) return 96
+    return this.can.spread === 'exact' ? 12 : 48
+  }
+
+  /** Connections that tell of shares: `exact` of them where the plane counts, more where it hashes. */
+  enough(exact: number): number {
+    return this.can.spread === 'exact' ? exact : 400
+  }
+
+  /** Each backend has its part by these weights: exactly where the plane counts, else as near as draws come. */
+  inProportion(answers: readonly Told[], spec: VirtualService, weights?: readonly number[]): void {
+    const parts = weights ?? spec.destinations.map(({ weight }) => weight)
+    const total = parts.reduce((sum, part) => sum + part, 0)
+    const counts = shares(answers)
+    spec.destinations.forEach(({ id }, index) => {
+      const share = (parts[index] ?? 0) / total
+      const [seen, wanted] = [counts[id] ?? 0, share * answers.length]
+      if (this.can.spread === 'exact') expect(seen, `connections of ${id}`).toBe(wanted)
+      else {
+        const deviation = Math.sqrt(answers.length * share * (1 - share))
+        const rounded = roundedAway * answers.length
+        expect(Math.abs(seen - wanted), `${id} has ${seen} of ${wanted}`).toBeLessThan(
+          rounded + 4 * deviation,
+        )
+      }
+    })
+  }
+
+  /** Ends the case where the plane does not count. */
+  mustCount(): void {
+    if (!this.can.counters) this.skip(`the ${this.can.name} plane counts no connections or bytes`)
   }
 
   /** Ends the case without a verdict. */
@@ -159,9 +192,14 @@ export class Rig {
       ...(wish.scheduler === undefined || wish.flags !== undefined ? {} : { flags: 0 }),
       destinations,
     }
-    const reason = unsupported(this.can, spec)
+    const reason = this.#refusal(spec)
     if (reason !== null) this.skip(reason)
     return spec
+  }
+
+  /** Why the plane cannot carry it, by what it claims or as things are there. */
+  #refusal(spec: VirtualService): string | null {
+    return unsupported(this.can, spec) ?? this.plane.refuses?.(spec) ?? null
   }
 
   /** Programs the service of a wish. */
@@ -174,7 +212,7 @@ export class Rig {
   /** Changes a service that is programmed. @returns how it is now */
   async change(before: VirtualService, fields: Partial<VirtualService>): Promise<VirtualService> {
     const after = { ...before, ...fields }
-    const reason = unsupported(this.can, after)
+    const reason = this.#refusal(after)
     if (reason !== null) this.skip(reason)
     await this.accepted({ key: before.id, before, after })
     return after

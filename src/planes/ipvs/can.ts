@@ -22,6 +22,7 @@ export const ipvsCan: Capabilities = {
   thresholds: true,
   proxyProtocol: false,
   attach: false,
+  counters: true,
   activeConnections: true,
   survivesExit: true,
 }

@@ -21,6 +21,7 @@ export const ovnCan: Capabilities = {
   thresholds: false,
   proxyProtocol: false,
   attach: true,
+  counters: false,
   activeConnections: false,
   survivesExit: true,
 }

@@ -19,6 +19,7 @@ export const userspaceCan: Capabilities = {
   thresholds: true,
   proxyProtocol: true,
   attach: false,
+  counters: true,
   activeConnections: true,
   survivesExit: false,
 }

@@ -3,6 +3,7 @@ import { shares, type Cases } from '../rig.ts'
 
 const counted = (protocol: 'tcp' | 'udp' | 'http'): Cases => ({
   [`connections are counted for the service and for each backend (${protocol})`]: async (rig) => {
+    rig.mustCount()
     const spec = await rig.serve({ protocol })
     const expected = shares(await rig.ask(spec, { count: rig.sample }))
     await rig.world.settle('statistics')
@@ -13,6 +14,7 @@ const counted = (protocol: 'tcp' | 'udp' | 'http'): Cases => ({
     )
   },
   [`bytes are counted in each direction (${protocol})`]: async (rig) => {
+    rig.mustCount()
     const spec = await rig.serve({ protocol })
     // 1200 bytes fit one packet.
     const asked = await rig.ask(spec, { count: rig.sample, questions: 4, bytes: 1200 })
@@ -34,6 +36,7 @@ export const counters: Cases = {
   ...counted('udp'),
   ...counted('http'),
   'in is what clients send': async (rig) => {
+    rig.mustCount()
     const spec = await rig.serve()
     // A question of 2 bytes, an answer of some hundred.
     await rig.ask(spec, { count: rig.sample, questions: 20, bytes: 0 })
@@ -52,6 +55,7 @@ export const counters: Cases = {
     expect((await rig.counters(spec)).active).toBe(0)
   },
   'changes of weights and backends keep what was counted': async (rig) => {
+    rig.mustCount()
     const spec = await rig.serve({ weights: [1, 1, 1] })
     await rig.ask(spec)
     await rig.world.settle('statistics')
@@ -66,6 +70,7 @@ export const counters: Cases = {
     }
   },
   'a service that comes anew counts from zero': async (rig) => {
+    rig.mustCount()
     const spec = await rig.serve()
     await rig.ask(spec)
     await rig.accepted({ key: spec.id, before: spec, after: null })
@@ -74,6 +79,7 @@ export const counters: Cases = {
     expect((await rig.counters(spec)).connections).toBe(0)
   },
   'counters set to zero count anew, and what is open stays open': async (rig) => {
+    rig.mustCount()
     const spec = await rig.serve()
     const held = await rig.hold(spec, 2)
     await rig.ask(spec)
@@ -116,10 +122,13 @@ export const counters: Cases = {
       // Whose turn it is inside a kernel is not known.
       expect([null, ...spec.destinations.map(({ id }) => id)]).toContain(backend)
       expect(steps.length).toBeGreaterThan(0)
-      expect(Object.values(shares(await rig.ask(spec, { count: 4 })))).toEqual([2, 2])
+      const answers = await rig.ask(spec, { count: 4 })
+      if (rig.can.spread === 'exact') rig.inProportion(answers, spec)
     }
   },
   'explain knows where a hash sends a client': async (rig) => {
+    if (rig.can.spread === 'hash')
+      rig.skip(`the hash of the ${rig.can.name} plane is computed where its packets are, out of sight`)
     const scheduler = (['sh', 'mh'] as const).find((name) => rig.can.schedulers.has(name)) ?? 'sh'
     const spec = await rig.serve({ scheduler, weights: [1, 1, 1] })
     for (const source of rig.clients().slice(0, 6)) {
