@@ -35,9 +35,14 @@ export class Connections {
     this.#options = options
   }
 
+  /** How many chassis can be asked. */
+  get size(): number {
+    return this.#options.vswitchd.length
+  }
+
   /** Whether there is a chassis to ask. */
   get known(): boolean {
-    return this.#options.vswitchd.length > 0
+    return this.size > 0
   }
 
   /**

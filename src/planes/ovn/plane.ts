@@ -79,7 +79,13 @@ export class OvnPlane implements Plane {
   }
 
   get can(): Capabilities {
-    return { ...ovnCan, activeConnections: this.#connections.known }
+    return { ...ovnCan, activeConnections: this.#seesAllConnections }
+  }
+
+  /** Chassis elsewhere may have connections of a backend that has none here. */
+  get #seesAllConnections(): boolean {
+    const chassis = this.#open?.view.southbound.rows('Chassis').size ?? Infinity
+    return this.#connections.known && chassis <= this.#connections.size
   }
 
   async open(_ledger: Ledger): Promise<void> {
