@@ -171,6 +171,12 @@ describe('explain', () => {
       "Switch dmz has the load balancer, but what comes in by a router's port is not balanced there.",
     ],
     [
+      "an address of the client's own network that nobody answers for",
+      article,
+      { spec: { address: '172.16.255.250' }, on: { switches: ['inside'] } },
+      'Nobody on switch inside answers ARP for 172.16.255.250; the client gets no answer.',
+    ],
+    [
       'an address that nobody on a switch answers for',
       article,
       { spec: { address: '172.16.255.180' }, on: { switches: ['dmz'] } },

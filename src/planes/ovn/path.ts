@@ -61,12 +61,15 @@ export function pathTo(
     if ('end' in step) return { hops, end: step.end }
     const { hop }: { readonly hop: Hop } = step
     hops.push(hop)
-    if (stop(hop)) return { hops, end: { kind: 'stopped' } }
-    if (hops.length > longestPath) return { hops, end: { kind: 'loop' } }
     if (hop.kind === 'switch') {
       step = leaveSwitch(topology, hop.row, destination)
+      // Without anybody to send it to, the packet is never made.
+      const made = !('end' in step) || !['unanswered', 'no-router'].includes(step.end.kind)
+      if (made && stop(hop)) return { hops, end: { kind: 'stopped' } }
       continue
     }
+    if (stop(hop)) return { hops, end: { kind: 'stopped' } }
+    if (hops.length > longestPath) return { hops, end: { kind: 'loop' } }
     const { over, onward } = leaveRouter(topology, hop.row, destination)
     if (over !== null) hops.push({ kind: 'switch', row: over, from: 'router' })
     step = onward
