@@ -1,5 +1,5 @@
 import { canonicalAddress, familyOf } from '../../model/address.ts'
-import { contains, parseSubnet, type Subnet } from './subnet.ts'
+import { parseSubnet, type Subnet } from './subnet.ts'
 import type { NorthboundRow } from './tables.ts'
 import { parseVip } from './vips.ts'
 
@@ -25,10 +25,6 @@ export interface PortAddresses {
 /** Networks of a router's port, with its address in each. */
 export const networksOf = ({ networks }: RouterPortRow): readonly Subnet[] =>
   texts(networks).flatMap((text) => parseSubnet(text) ?? [])
-
-/** The address that a router's port has in the network of another address; null where it is in none. */
-export const routerAddressFor = (port: RouterPortRow, address: string): string | null =>
-  networksOf(port).find((network) => contains(network, address))?.address ?? null
 
 const readAddresses = new WeakMap<SwitchPortRow, PortAddresses>()
 
@@ -62,6 +58,10 @@ export const checkSources = ({ ip_port_mappings: mappings }: BalancerRow): reado
 /** The canonical text of an address as a list of one; empty where it is none. */
 export const canonical = (text: string): readonly string[] =>
   familyOf(text) === null ? [] : [canonicalAddress(text)]
+
+/** Name of the router's port that a switch port leads to; null where it leads to none. */
+export const routerPortName = ({ type, options }: SwitchPortRow): string | null =>
+  type === 'router' ? (options.get('router-port') ?? null) : null
 
 /** True for a port that a machine stands behind; not for those to routers and other networks. */
 export const isEndpoint = ({ type }: SwitchPortRow): boolean => ['', 'virtual', 'external'].includes(type)

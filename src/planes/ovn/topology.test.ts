@@ -107,18 +107,6 @@ describe('topology', () => {
     expect([...topology.freeAddresses(named(topology, 's'), 6)]).toEqual([])
   })
 
-  it('counts a version for changes of the network, none for ports that come up and rows of load balancers', () => {
-    const layout = article()
-    const topology = new Topology(layout)
-    layout.report((changes) => topology.apply(changes))
-    layout.update('Logical_Switch_Port', 'vm1', { up: true })
-    layout.insert('NB_Global', { nb_cfg: 7 })
-    layout.balancer('web', { '10.9.9.9:80': '' }, {})
-    expect(topology.version).toBe(0)
-    layout.update('Logical_Switch_Port', 'vm1', { addresses: ['02:ac:10:ff:01:30 172.16.255.140'] })
-    expect(topology.version).toBe(1)
-  })
-
   it('after any changes says what one made anew says', () => {
     type Step = (layout: Layout) => unknown
     const hosts = fc.integer({ min: 1, max: 4 })

@@ -1,14 +1,12 @@
 import { familyOf, type Family } from '../../model/address.ts'
 import type { VirtualService } from '../plane.ts'
 import type { RowChange, Uuid } from './ovsdb/ovsdb.ts'
+import { attachedTo, indexedTables, LogicalIndexes } from './logicalIndexes.ts'
 import {
-  canonical,
-  checkSources,
   isEndpoint,
   networksOf,
-  portAddresses,
+  routerPortName,
   texts,
-  vipAddresses,
   type BalancerRow,
   type GroupRow,
   type NatRow,
@@ -18,7 +16,6 @@ import {
   type SwitchPortRow,
   type SwitchRow,
 } from './logicalRows.ts'
-import { RowIndex } from './rowIndex.ts'
 import { hosts, networkText, parseSubnet, type Subnet } from './subnet.ts'
 import type { Northbound, NorthboundRow, NorthboundTable, northboundTables } from './tables.ts'
 
@@ -54,76 +51,44 @@ export interface Link {
  */
 export class Topology {
   readonly #database: Pick<Northbound, 'rows'>
-  readonly #switchNames = new RowIndex<SwitchRow>(({ name }) => [name])
-  readonly #switchOfPort = new RowIndex<SwitchRow>(({ ports }) => texts(ports))
-  readonly #routerNames = new RowIndex<RouterRow>(({ name }) => [name])
-  readonly #routerOfPort = new RowIndex<RouterRow>(({ ports }) => texts(ports))
-  readonly #portNames = new RowIndex<SwitchPortRow>(({ name }) => [name])
-  readonly #holders = new RowIndex<SwitchPortRow>((row) => portAddresses(row).addresses)
-  /** Switch ports by the name of their router port. */
-  readonly #towards = new RowIndex<SwitchPortRow>((row) => routerPortName(row) ?? [])
-  readonly #routerPortNames = new RowIndex<RouterPortRow>(({ name }) => [name])
-  readonly #routerPortAddresses = new RowIndex<RouterPortRow>((row) =>
-    networksOf(row).map(({ address }) => address),
-  )
-  readonly #groupNames = new RowIndex<GroupRow>(({ name = '' }) => [name])
-  readonly #groupsOf = new RowIndex<GroupRow>((row) => texts(row.load_balancer ?? []))
-  /** Switches and routers by load balancers and groups that they name. */
-  readonly #switchesWith = new RowIndex<SwitchRow>(attached)
-  readonly #routersWith = new RowIndex<RouterRow>(attached)
-  readonly #balancersByVip = new RowIndex<BalancerRow>(vipAddresses)
-  readonly #checkSources = new RowIndex<BalancerRow>(checkSources)
-  readonly #externals = new RowIndex<NatRow>(({ external_ip: external }) => canonical(external))
-  readonly #indexes: { readonly [T in NorthboundTable]?: readonly RowIndex<NorthboundRow<T>>[] } = {
-    Logical_Switch: [this.#switchNames, this.#switchOfPort, this.#switchesWith],
-    Logical_Router: [this.#routerNames, this.#routerOfPort, this.#routersWith],
-    Logical_Switch_Port: [this.#portNames, this.#holders, this.#towards],
-    Logical_Router_Port: [this.#routerPortNames, this.#routerPortAddresses],
-    Load_Balancer: [this.#balancersByVip, this.#checkSources],
-    Load_Balancer_Group: [this.#groupNames, this.#groupsOf],
-    NAT: [this.#externals],
-  }
+  readonly #by = new LogicalIndexes()
   /** Ports of a switch that are no endpoints. */
   readonly #special = new Map<Uuid, readonly SwitchPortRow[]>()
-  #version = 0
 
   /** Reads what the replica holds; its later changes are for `apply`. */
   constructor(database: Pick<Northbound, 'rows'>) {
     this.#database = database
-    for (const table of Object.keys(this.#indexes) as NorthboundTable[]) {
-      for (const row of database.rows(table).values()) this.#replace(table, null, row)
+    for (const table of indexedTables) {
+      for (const row of database.rows(table).values()) this.#by.replace(table, null, row)
     }
   }
 
   /** Takes over what a subscription of the same replica reports. */
   apply(changes: readonly RowChange<typeof northboundTables>[]): void {
-    let moved = false
-    for (const { table, before, after } of changes) {
-      if (this.#replace(table, before, after)) moved = true
+    for (const { table, uuid, before, after } of changes) {
+      if (table === 'Logical_Switch') this.#special.delete(uuid)
+      if (table === 'Logical_Switch_Port') {
+        for (const of of this.#by.switchOfPort.get(uuid)) this.#special.delete(of)
+      }
+      this.#by.replace(table, before, after)
     }
-    if (moved) this.#version++
-  }
-
-  /** Another number after each change of the network; load balancers' own rows and ports that come up are no part of it. */
-  get version(): number {
-    return this.#version
   }
 
   /** By name or uuid, as ovn-nbctl takes them; names need not be unique. */
   switchesNamed(name: string): readonly SwitchRow[] {
-    return this.#found('Logical_Switch', [...this.#switchNames.get(name), name])
+    return this.#found('Logical_Switch', [...this.#by.switchNames.get(name), name])
   }
 
   routersNamed(name: string): readonly RouterRow[] {
-    return this.#found('Logical_Router', [...this.#routerNames.get(name), name])
+    return this.#found('Logical_Router', [...this.#by.routerNames.get(name), name])
   }
 
   groupNamed(name: string): GroupRow | null {
-    return this.#found('Load_Balancer_Group', [...this.#groupNames.get(name), name])[0] ?? null
+    return this.#found('Load_Balancer_Group', [...this.#by.groupNames.get(name), name])[0] ?? null
   }
 
   portNamed(name: string): SwitchPortRow | null {
-    return this.#found('Logical_Switch_Port', this.#portNames.get(name))[0] ?? null
+    return this.#found('Logical_Switch_Port', this.#by.portNames.get(name))[0] ?? null
   }
 
   /** All switches. */
@@ -136,25 +101,25 @@ export class Topology {
   }
 
   switchOf(port: SwitchPortRow): SwitchRow | null {
-    return this.#found('Logical_Switch', this.#switchOfPort.get(port.uuid))[0] ?? null
+    return this.#found('Logical_Switch', this.#by.switchOfPort.get(port.uuid))[0] ?? null
   }
 
   routerOf(port: RouterPortRow): RouterRow | null {
-    return this.#found('Logical_Router', this.#routerOfPort.get(port.uuid))[0] ?? null
+    return this.#found('Logical_Router', this.#by.routerOfPort.get(port.uuid))[0] ?? null
   }
 
   /** Switch ports that have this address; more than one where networks overlap. */
   holders(address: string): readonly SwitchPortRow[] {
-    return this.#found('Logical_Switch_Port', this.#holders.get(address))
+    return this.#found('Logical_Switch_Port', this.#by.holders.get(address))
   }
 
   /** Router ports that have this address. */
   routerPortsWith(address: string): readonly RouterPortRow[] {
-    return this.#found('Logical_Router_Port', this.#routerPortAddresses.get(address))
+    return this.#found('Logical_Router_Port', this.#by.routerPortAddresses.get(address))
   }
 
   routerPortNamed(name: string): RouterPortRow | null {
-    return this.#found('Logical_Router_Port', this.#routerPortNames.get(name))[0] ?? null
+    return this.#found('Logical_Router_Port', this.#by.routerPortNames.get(name))[0] ?? null
   }
 
   routerPorts(router: RouterRow): readonly RouterPortRow[] {
@@ -173,8 +138,8 @@ export class Topology {
   /** Where a switch has routers. */
   links(of: SwitchRow): readonly Link[] {
     return this.#specialPorts(of).flatMap((switchPort) => {
-      const name = routerPortName(switchPort)?.[0]
-      const routerPort = name === undefined ? null : this.routerPortNamed(name)
+      const name = routerPortName(switchPort)
+      const routerPort = name === null ? null : this.routerPortNamed(name)
       const router = routerPort === null ? null : this.routerOf(routerPort)
       return routerPort === null || router === null ? [] : [{ switch: of, switchPort, router, routerPort }]
     })
@@ -183,7 +148,7 @@ export class Topology {
   /** Where a router has switches. */
   linksOf(router: RouterRow): readonly Link[] {
     return this.routerPorts(router).flatMap((routerPort) =>
-      this.#found('Logical_Switch_Port', this.#towards.get(routerPort.name)).flatMap((switchPort) => {
+      this.#found('Logical_Switch_Port', this.#by.towards.get(routerPort.name)).flatMap((switchPort) => {
         const of = this.switchOf(switchPort)
         return of === null ? [] : [{ switch: of, switchPort, router, routerPort }]
       }),
@@ -243,7 +208,7 @@ export class Topology {
   /** Switches and routers that evaluate a load balancer. */
   reach(balancer: Uuid): readonly Reached[] {
     const direct = this.#reachedBy(balancer, null)
-    const grouped = this.#found('Load_Balancer_Group', this.#groupsOf.get(balancer)).flatMap(
+    const grouped = this.#found('Load_Balancer_Group', this.#by.groupsOf.get(balancer)).flatMap(
       ({ uuid, name = '' }) => this.#reachedBy(uuid, name),
     )
     return distinct(this.#withSwitchesOfRouters([...direct, ...grouped]))
@@ -268,9 +233,9 @@ export class Topology {
 
   /** Whether a switch or router evaluates a load balancer. */
   evaluates(datapath: SwitchRow | RouterRow, balancer: Uuid): boolean {
-    const named = attached(datapath)
+    const named = attachedTo(datapath)
     if (named.includes(balancer)) return true
-    for (const group of this.#groupsOf.get(balancer)) if (named.includes(group)) return true
+    for (const group of this.#by.groupsOf.get(balancer)) if (named.includes(group)) return true
     const isSwitch = this.#rows('Logical_Switch').has(datapath.uuid)
     const [global] = this.#rows('NB_Global').values()
     if (!isSwitch || !spreads(global)) return false
@@ -284,7 +249,7 @@ export class Topology {
 
   /** Load balancers with a virtual service at this address, of any port; templates by their text. */
   balancersAt(address: string): readonly BalancerRow[] {
-    return this.#found('Load_Balancer', this.#balancersByVip.get(address))
+    return this.#found('Load_Balancer', this.#by.balancersByVip.get(address))
   }
 
   balancer(uuid: Uuid): BalancerRow | null {
@@ -304,7 +269,7 @@ export class Topology {
       for (const address of hosts(subnet)) {
         const number = family === 4 ? numberOf(address) : -1
         if (excluded.some(([from, to]) => from <= number && number <= to)) continue
-        if (this.#externals.get(address).size > 0 || this.#checkSources.get(address).size > 0) continue
+        if (this.#by.externals.get(address).size > 0 || this.#by.checkSources.get(address).size > 0) continue
         if (this.holders(address).length > 0) continue
         if (this.routerPortsWith(address).length > 0 || this.balancersAt(address).length > 0) continue
         yield address
@@ -324,11 +289,11 @@ export class Topology {
 
   #reachedBy(uuid: Uuid, group: string | null): Reached[] {
     return [
-      ...this.#found('Logical_Switch', this.#switchesWith.get(uuid)).map((row) => ({
+      ...this.#found('Logical_Switch', this.#by.switchesWith.get(uuid)).map((row) => ({
         datapath: { kind: 'switch', row } as const,
         group,
       })),
-      ...this.#found('Logical_Router', this.#routersWith.get(uuid)).map((row) => ({
+      ...this.#found('Logical_Router', this.#by.routersWith.get(uuid)).map((row) => ({
         datapath: { kind: 'router', row } as const,
         group,
       })),
@@ -360,23 +325,6 @@ export class Topology {
     return found
   }
 
-  /** @returns whether answers may differ by it */
-  #replace(
-    table: NorthboundTable,
-    before: NorthboundRow<NorthboundTable> | null,
-    after: NorthboundRow<NorthboundTable> | null,
-  ): boolean {
-    if (table === 'Logical_Switch') this.#special.delete((before ?? after)?.uuid ?? '')
-    if (table === 'Logical_Switch_Port') {
-      for (const of of this.#switchOfPort.get((before ?? after)?.uuid ?? '')) this.#special.delete(of)
-      if (onlyUpDiffers(before as SwitchPortRow | null, after as SwitchPortRow | null)) return false
-    }
-    if (table === 'NB_Global') return spreads(before) !== spreads(after)
-    const indexes = this.#indexes[table] as readonly RowIndex<NorthboundRow<NorthboundTable>>[] | undefined
-    for (const index of indexes ?? []) index.replace(before, after)
-    return !unlogical.has(table)
-  }
-
   #rows<T extends NorthboundTable>(table: T): ReadonlyMap<Uuid, NorthboundRow<T>> {
     return this.#database.rows(table)
   }
@@ -387,43 +335,13 @@ export class Topology {
   }
 }
 
-/** Tables whose changes make no other network. */
-const unlogical: ReadonlySet<NorthboundTable> = new Set([
-  'Load_Balancer',
-  'Load_Balancer_Health_Check',
-  'Chassis_Template_Var',
-])
-
 /** The first of those with the same datapath. */
 const distinct = (reached: readonly Reached[]): readonly Reached[] =>
   [...new Map(reached.toReversed().map((one) => [one.datapath.row.uuid, one])).values()].toReversed()
 
-function routerPortName({ type, options }: SwitchPortRow): readonly [string] | null {
-  const name = type === 'router' ? options.get('router-port') : undefined
-  return name === undefined ? null : [name]
-}
-
-function attached(row: SwitchRow | RouterRow): readonly string[] {
-  return [...texts(row.load_balancer), ...texts(row.load_balancer_group ?? [])]
-}
-
 /** Whether a NB_Global gives the load balancers of routers to their switches; it is in no manual (northd/northd.c). */
-const spreads = (row: object | null | undefined): boolean =>
-  row !== null &&
-  row !== undefined &&
-  (row as NorthboundRow<'NB_Global'>).options.get('install_ls_lb_from_router') === 'true'
-
-function onlyUpDiffers(before: SwitchPortRow | null, after: SwitchPortRow | null): boolean {
-  if (before === null || after === null || before.up === after.up) return false
-  return (
-    before.name === after.name &&
-    before.type === after.type &&
-    before.enabled === after.enabled &&
-    String(before.addresses) === String(after.addresses) &&
-    before.dynamic_addresses === after.dynamic_addresses &&
-    String([...before.options]) === String([...after.options])
-  )
-}
+const spreads = (row: NorthboundRow<'NB_Global'> | undefined): boolean =>
+  row?.options.get('install_ls_lb_from_router') === 'true'
 
 const numberOf = (address: string): number =>
   address.split('.').reduce((number, part) => number * 256 + Number(part), 0)

@@ -1,0 +1,85 @@
+import {
+  canonical,
+  checkSources,
+  networksOf,
+  portAddresses,
+  routerPortName,
+  texts,
+  vipAddresses,
+  type BalancerRow,
+  type GroupRow,
+  type NatRow,
+  type RouterPortRow,
+  type RouterRow,
+  type SwitchPortRow,
+  type SwitchRow,
+} from './logicalRows.ts'
+import { RowIndex } from './rowIndex.ts'
+import type { NorthboundRow, NorthboundTable } from './tables.ts'
+
+/** Tables with rows that are found by a key. */
+export const indexedTables = [
+  'Logical_Switch',
+  'Logical_Router',
+  'Logical_Switch_Port',
+  'Logical_Router_Port',
+  'Load_Balancer',
+  'Load_Balancer_Group',
+  'NAT',
+] as const satisfies readonly NorthboundTable[]
+
+/** Rows of the logical network by what they are asked for. */
+export class LogicalIndexes {
+  readonly switchNames = new RowIndex<SwitchRow>(({ name }) => [name])
+  readonly switchOfPort = new RowIndex<SwitchRow>(({ ports }) => texts(ports))
+  readonly routerNames = new RowIndex<RouterRow>(({ name }) => [name])
+  readonly routerOfPort = new RowIndex<RouterRow>(({ ports }) => texts(ports))
+  readonly portNames = new RowIndex<SwitchPortRow>(({ name }) => [name])
+  readonly holders = new RowIndex<SwitchPortRow>((row) => portAddresses(row).addresses)
+  /** Switch ports by the name of their router port. */
+  readonly towards = new RowIndex<SwitchPortRow>((row) => {
+    const name = routerPortName(row)
+    return name === null ? [] : [name]
+  })
+  readonly routerPortNames = new RowIndex<RouterPortRow>(({ name }) => [name])
+  readonly routerPortAddresses = new RowIndex<RouterPortRow>((row) =>
+    networksOf(row).map(({ address }) => address),
+  )
+  readonly groupNames = new RowIndex<GroupRow>(({ name = '' }) => [name])
+  readonly groupsOf = new RowIndex<GroupRow>((row) => texts(row.load_balancer ?? []))
+  /** Switches and routers by load balancers and groups that they name. */
+  readonly switchesWith = new RowIndex<SwitchRow>(attachedTo)
+  readonly routersWith = new RowIndex<RouterRow>(attachedTo)
+  readonly balancersByVip = new RowIndex<BalancerRow>(vipAddresses)
+  readonly checkSources = new RowIndex<BalancerRow>(checkSources)
+  readonly externals = new RowIndex<NatRow>(({ external_ip: external }) => canonical(external))
+  readonly #indexes: {
+    readonly [T in (typeof indexedTables)[number]]: readonly RowIndex<NorthboundRow<T>>[]
+  } = {
+    Logical_Switch: [this.switchNames, this.switchOfPort, this.switchesWith],
+    Logical_Router: [this.routerNames, this.routerOfPort, this.routersWith],
+    Logical_Switch_Port: [this.portNames, this.holders, this.towards],
+    Logical_Router_Port: [this.routerPortNames, this.routerPortAddresses],
+    Load_Balancer: [this.balancersByVip, this.checkSources],
+    Load_Balancer_Group: [this.groupNames, this.groupsOf],
+    NAT: [this.externals],
+  }
+
+  /** Takes over that a row came (before null), went (after null) or changed; of other tables nothing. */
+  replace(
+    table: NorthboundTable,
+    before: NorthboundRow<NorthboundTable> | null,
+    after: NorthboundRow<NorthboundTable> | null,
+  ): void {
+    const indexes: Partial<Record<NorthboundTable, readonly unknown[]>> = this.#indexes
+    for (const index of (indexes[table] ?? []) as RowIndex<NorthboundRow<NorthboundTable>>[]) {
+      index.replace(before, after)
+    }
+  }
+}
+
+/** Load balancers and groups that a switch or router names. */
+export const attachedTo = (row: SwitchRow | RouterRow): readonly string[] => [
+  ...texts(row.load_balancer),
+  ...texts(row.load_balancer_group ?? []),
+]
