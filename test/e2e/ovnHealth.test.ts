@@ -1,0 +1,367 @@
+import { afterAll, beforeAll, describe, it } from 'vitest'
+import type { Held, Traffic } from '../../lab/client.ts'
+import { ovnMissing, startOvn, type OvnLab, type OvnPort } from '../../lab/ovn/ovn.ts'
+import { startDaemon, type RunningDaemon } from '../rig.ts'
+
+const missing = ovnMissing()
+if (missing !== null) console.log(`skipped: health and drains of OVN's load balancers: ${missing}`)
+
+type Protocol = Traffic['protocol']
+type Name = keyof typeof places
+
+/** Near: clients and servers on one switch with a router. Far: the same, with a further switch that only a router is on. */
+const places = {
+  c1: [1, 'near', 2],
+  c2: [2, 'near', 3],
+  s1: [1, 'near', 4],
+  s2: [2, 'near', 5],
+  s5: [2, 'near', 6],
+  c3: [2, 'far', 2],
+  s3: [1, 'far', 4],
+  s4: [2, 'far', 5],
+} as const satisfies Readonly<
+  Record<string, readonly [chassis: 1 | 2, network: 'near' | 'far', host: number]>
+>
+const servers = ['s1', 's2', 's3', 's4', 's5'] as const
+const subnet = { near: ['10.0.0', 'fd00:'], far: ['10.1.0', 'fd01:'] } as const
+
+/** Addresses of a server, for as many tests at the same time: what one does to its own touches no other. */
+type Row = 0 | 10 | 20 | 30
+const rows: readonly Row[] = [0, 10, 20, 30]
+
+const address = (name: Name, row: Row = 0, family: 4 | 6 = 4): string => {
+  const [, network, host] = places[name]
+  return `${subnet[network][family === 4 ? 0 : 1]}${family === 4 ? '.' : ':'}${host + row}`
+}
+
+const eager = { interval: '1s', timeout: '1s', fast_interval: '1s' }
+
+interface BackendShown {
+  readonly options: { readonly weight: number }
+  readonly metrics: { readonly status: number; readonly health: number }
+  readonly reason: string
+  readonly statistics: { readonly active: number } | null
+}
+
+describe.skipIf(missing !== null).concurrent("health and drains of OVN's load balancers", () => {
+  let lab: OvnLab
+  let torb: RunningDaemon
+  let ports: Readonly<Record<Name, OvnPort>>
+
+  async function ask(method: string, path: string, body?: unknown): Promise<unknown> {
+    const answer = await torb.api(method, path, body)
+    if (answer.status !== 200)
+      throw new Error(`${method} ${path}: ${answer.status} ${JSON.stringify(answer.body)}`)
+    return answer.body
+  }
+
+  /** A service with two servers as its backends, named as these are. */
+  async function serve(
+    id: string,
+    host: string,
+    pulse: object,
+    row: Row,
+    options: object = {},
+    names: readonly [Name, Name] = ['s1', 's2'],
+  ): Promise<void> {
+    const attach = { switches: [places[names[0]][1]] }
+    await ask('PUT', `/service/${id}`, { host, port: 80, attach, ...options })
+    for (const name of names) {
+      const backend = { host: address(name, row, host.includes(':') ? 6 : 4), port: 80, pulse }
+      await ask('PUT', `/service/${id}/${name}`, backend)
+    }
+  }
+
+  const backend = async (service: string, name: Name): Promise<BackendShown> =>
+    (await ask('GET', `/service/${service}/${name}`)) as BackendShown
+
+  /** What has been told of a service, up to an event of this type. */
+  async function eventsOf(service: string, last: string): Promise<string> {
+    const abort = new AbortController()
+    const headers = { 'last-event-id': '0' }
+    const { body } = await fetch(`${torb.url}/events?service=${service}`, { headers, signal: abort.signal })
+    const decoder = new TextDecoder()
+    let text = ''
+    for await (const chunk of body ?? []) {
+      text += decoder.decode(chunk as Uint8Array, { stream: true })
+      if (text.includes(`event: ${last}\n`)) break
+    }
+    abort.abort()
+    return text
+  }
+
+  const statuses = (service: string, ...names: readonly Name[]): Promise<readonly number[]> =>
+    Promise.all(names.map(async (name) => (await backend(service, name)).metrics.status))
+
+  /** Which servers answer connections of a client, and how many get no answer. */
+  async function answering(
+    client: Name,
+    to: string,
+    protocol: Protocol = 'tcp',
+    count = 24,
+  ): Promise<{ readonly servers: readonly string[]; readonly failures: readonly string[] }> {
+    const { answers, failures } = await (
+      await ports[client].traffic()
+    ).exchange({
+      protocol,
+      from: [address(client, 0, to.includes(':') ? 6 : 4)],
+      to: { address: to, port: 80 },
+      count,
+      concurrency: 8,
+      patienceMs: 1000,
+    })
+    return { servers: [...new Set(answers.map((one) => one.backend))].toSorted(), failures }
+  }
+
+  async function hold(client: Name, to: string, protocol: Protocol = 'tcp'): Promise<readonly Held[]> {
+    const { held, failures } = await (
+      await ports[client].traffic()
+    ).hold({ protocol, from: [address(client)], to: { address: to, port: 80 }, count: 12 })
+    if (failures.length > 0 || new Set(held.map((one) => one.backend)).size !== 2)
+      throw new Error(`connections of ${client} to ${to}: ${held.length} open, ${failures.join('; ')}`)
+    return held
+  }
+
+  const still = async (client: Name, held: readonly Held[]): Promise<readonly (string | null)[]> =>
+    (await ports[client].traffic()).answering(held.map(({ id }) => id))
+
+  /** Who answers on held connections when those to a server have been reset. */
+  const without = (held: readonly Held[], server: Name): readonly (string | null)[] =>
+    held.map((one) => (one.backend.startsWith(server) ? null : one.backend))
+
+  const listen = async (name: Name, row: Row): Promise<void> => {
+    const traffic = await ports[name].traffic()
+    await traffic.listen(`${name} ${row}`, address(name, row), 80)
+    await traffic.listen(`${name} ${row} by IPv6`, address(name, row, 6), 80)
+  }
+
+  const close = async (name: Name, row: Row): Promise<void> => {
+    const traffic = await ports[name].traffic()
+    await traffic.closeServer(`${name} ${row}`)
+    await traffic.closeServer(`${name} ${row} by IPv6`)
+  }
+
+  const balancers = async (): Promise<readonly string[]> =>
+    (await lab.nbctl('--bare', '--columns=name', 'list', 'Load_Balancer'))
+      .split('\n')
+      .filter((name) => name !== '')
+
+  const healthCheck = async (name: string): Promise<string> =>
+    (await lab.nbctl('--bare', '--columns=health_check', 'find', 'Load_Balancer', `name=${name}`)).trim()
+
+  beforeAll(async () => {
+    lab = await startOvn({ chassis: 2 })
+    for (const [i, network] of (['near', 'far'] as const).entries()) {
+      const [four, six] = subnet[network]
+      await lab.nbctl(
+        ...`ls-add ${network} -- lr-add r-${network} -- lrp-add r-${network} to-${network} 0a:00:00:01:00:0${i} ${four}.1/24 ${six}:1/64`.split(
+          ' ',
+        ),
+        ...`-- lsp-add ${network} up-${network} -- lsp-set-type up-${network} router -- lsp-set-addresses up-${network} router`.split(
+          ' ',
+        ),
+        ...`-- lsp-set-options up-${network} router-port=to-${network}`.split(' '),
+      )
+    }
+    await lab.nbctl(
+      ...'ls-add join -- lrp-add r-far to-join 0a:00:00:02:00:01 10.2.0.1/24 -- lsp-add join up-join'.split(
+        ' ',
+      ),
+      ...'-- lsp-set-type up-join router -- lsp-set-addresses up-join router -- lsp-set-options up-join router-port=to-join'.split(
+        ' ',
+      ),
+    )
+    const entries = await Promise.all(
+      (Object.keys(places) as Name[]).map(async (name) => {
+        const [chassis, network] = places[name]
+        const [four, six] = subnet[network]
+        const addresses = (name.startsWith('s') ? rows : rows.slice(0, 1)).flatMap((row) => [
+          `${address(name, row)}/24`,
+          `${address(name, row, 6)}/64`,
+        ])
+        const port = await lab.port(chassis, network, name, {
+          addresses,
+          gateways: [`${four}.1`, `${six}:1`],
+        })
+        return [name, port] as const
+      }),
+    )
+    ports = Object.fromEntries(entries) as Record<Name, OvnPort>
+    await Promise.all(servers.map((name) => Promise.all(rows.map((row) => listen(name, row)))))
+    torb = await startDaemon({
+      args: [
+        '--plane=ovn',
+        `--ovn-nb=${lab.nbAddress}`,
+        `--ovn-sb=${lab.sbAddress}`,
+        `--ovn-vswitchd=${lab.chassis[0]?.directory}`,
+      ],
+    })
+  })
+  afterAll(async () => {
+    await torb?.[Symbol.asyncDispose]()
+    lab?.close()
+  })
+  it('a stopped server gets nothing, over TCP, IPv6 and UDP, is told, and comes back bit by bit', async ({
+    expect,
+  }) => {
+    await serve('web', '192.168.9.1', { type: 'tcp', ...eager }, 0)
+    await serve('six', 'fd09::1', { type: 'tcp', ...eager }, 0)
+    await serve('dns', '192.168.9.1', { type: 'udp', ...eager }, 0, { protocol: 'udp' })
+    const services = ['web', 'six', 'dns']
+    const seen = async (): Promise<readonly unknown[]> =>
+      Promise.all(services.map(async (id) => (await backend(id, 's2')).metrics))
+    await expect.poll(seen, { timeout: 10_000 }).toMatchObject(services.map(() => ({ status: 0, health: 1 })))
+
+    await close('s2', 0)
+    await expect.poll(seen, { timeout: 10_000 }).toMatchObject(services.map(() => ({ status: 1 })))
+    expect(await Promise.all(services.map(async (id) => (await backend(id, 's2')).reason))).toEqual([
+      "Down: OVN's monitor on chassis hv2: offline (no answer or refused)",
+      "Down: OVN's monitor on chassis hv2: offline (no answer or refused)",
+      "Down: OVN's monitor on chassis hv2: offline (port unreachable)",
+    ])
+    expect(await answering('c1', '192.168.9.1')).toEqual({ servers: ['s1 0'], failures: [] })
+    expect(await answering('c1', 'fd09::1')).toEqual({ servers: ['s1 0 by IPv6'], failures: [] })
+    expect(await answering('c1', '192.168.9.1', 'udp')).toEqual({ servers: ['s1 0'], failures: [] })
+    const metrics = String(await ask('GET', '/metrics'))
+    expect(metrics).toMatch(
+      /^gorb_service_backend_status\{[^}]*service_name="web"[^}]*backend_name="s2"[^}]*\} 1$/m,
+    )
+
+    await listen('s2', 0)
+    await expect.poll(seen, { timeout: 10_000 }).toMatchObject(services.map(() => ({ status: 0 })))
+    for (const id of services) {
+      const { options, reason } = await backend(id, 's2')
+      expect([options.weight > 0 && options.weight < 100, reason]).toEqual([
+        true,
+        expect.stringMatching(/recover|way back|health/i),
+      ])
+    }
+    await expect
+      .poll(() => answering('c1', '192.168.9.1'))
+      .toEqual({ servers: ['s1 0', 's2 0'], failures: [] })
+    expect(await eventsOf('web', 'backend-up')).toContain('event: backend-down')
+  })
+
+  it('where checks fail for all, fb-zero-to-one sends clients to all, until one is up', async ({
+    expect,
+  }) => {
+    const pulse = { type: 'tcp', ...eager }
+    await serve('fb', '192.168.9.2', pulse, 10, {
+      fallback: 'fb-zero-to-one',
+      ovn: { check_source: '10.0.0.99' },
+    })
+    await expect.poll(() => statuses('fb', 's1', 's2'), { timeout: 10_000 }).toEqual([0, 0])
+    // The servers answer clients, but not OVN.
+    const deaf = (name: Name, verb: string): Promise<string> =>
+      ports[name].namespace.run('ip', 'route', verb, 'blackhole', '10.0.0.99/32')
+    await Promise.all([deaf('s1', 'add'), deaf('s2', 'add')])
+    await expect.poll(() => statuses('fb', 's1', 's2'), { timeout: 10_000 }).toEqual([1, 1])
+    await expect
+      .poll(() => answering('c1', '192.168.9.2'), { timeout: 5000 })
+      .toEqual({ servers: ['s1 10', 's2 10'], failures: [] })
+    expect((await backend('fb', 's1')).options.weight).toBe(1)
+    expect(await healthCheck('fb')).toBe('')
+    expect(await balancers()).toContain('fb (watched, no traffic)')
+
+    await deaf('s1', 'del')
+    await expect.poll(() => statuses('fb', 's1', 's2'), { timeout: 10_000 }).toEqual([0, 1])
+    await expect
+      .poll(() => answering('c1', '192.168.9.2'), { timeout: 5000 })
+      .toEqual({ servers: ['s1 10'], failures: [] })
+    expect(await healthCheck('fb')).not.toBe('')
+    expect(await balancers()).not.toContain('fb (watched, no traffic)')
+  })
+
+  it('a monitor in error, and a port without a chassis, are told as what they are', async ({ expect }) => {
+    await serve('odd', '192.168.9.3', { type: 'tcp', ...eager }, 20, {}, ['s1', 's5'])
+    await expect.poll(() => statuses('odd', 's1', 's5'), { timeout: 10_000 }).toEqual([0, 0])
+    const reason = async (): Promise<string> => (await backend('odd', 's5')).reason
+    const [, hv2] = lab.chassis
+    // Else it would write at once what it sees itself.
+    hv2?.controller.freeze()
+    const [monitor = ''] = (
+      await lab.sbctl(
+        '--bare',
+        '--columns=_uuid',
+        'find',
+        'Service_Monitor',
+        'logical_port=s5',
+        'protocol=tcp',
+      )
+    ).split('\n')
+    await lab.sbctl('set', 'Service_Monitor', monitor, 'status=error')
+    await expect.poll(reason, { timeout: 5000 }).toBe("Down: OVN's monitor on chassis hv2: error")
+    hv2?.controller.thaw()
+    await expect.poll(() => statuses('odd', 's5'), { timeout: 10_000 }).toEqual([0])
+
+    const [device = ''] = (
+      (await hv2?.vsctl('--bare', '--columns=name', 'find', 'Interface', 'external_ids:iface-id=s5')) ?? ''
+    ).split('\n')
+    await hv2?.vsctl('remove', 'Interface', device, 'external_ids', 'iface-id')
+    await expect.poll(reason, { timeout: 5000 }).toBe('Down: port s5 is not bound to a chassis')
+    expect(await answering('c1', '192.168.9.3')).toEqual({ servers: ['s1 20'], failures: [] })
+    await hv2?.vsctl('set', 'Interface', device, 'external_ids:iface-id=s5')
+    await expect.poll(() => statuses('odd', 's5'), { timeout: 10_000 }).toEqual([0])
+  })
+
+  it('a drain of a checked backend leaves open connections alone, and resets them on every chassis at its end', async ({
+    expect,
+  }) => {
+    await serve('slow', '192.168.9.4', { type: 'tcp', ...eager }, 20)
+    await expect.poll(() => statuses('slow', 's1', 's2'), { timeout: 10_000 }).toEqual([0, 0])
+    const [here, there] = [await hold('c1', '192.168.9.4'), await hold('c2', '192.168.9.4')]
+    await ask('PATCH', '/service/slow/s2', { weight: 0 })
+    await lab.sync()
+    expect(await answering('c1', '192.168.9.4')).toEqual({ servers: ['s1 20'], failures: [] })
+    expect([await still('c1', here), await still('c2', there)]).toEqual(
+      [here, there].map((held) => held.map((one) => one.backend)),
+    )
+    // Of hv1 alone, whose ovs-vswitchd Torb may ask.
+    const open = here.filter((one) => one.backend.startsWith('s2')).length
+    await expect
+      .poll(async () => (await backend('slow', 's2')).statistics?.active, { timeout: 5000 })
+      .toBe(open)
+    expect((await backend('slow', 's2')).metrics.status).toBe(0)
+
+    await ask('DELETE', '/service/slow/s2?drain=1s')
+    expect(await still('c2', there)).toEqual(there.map((one) => one.backend))
+    await expect
+      .poll(async () => (await torb.api('GET', '/service/slow/s2')).status, { timeout: 5000 })
+      .toBe(404)
+    await expect.poll(() => still('c1', here), { timeout: 5000 }).toEqual(without(here, 's2'))
+    await expect.poll(() => still('c2', there), { timeout: 5000 }).toEqual(without(there, 's2'))
+    expect(await balancers()).not.toContain('slow (watched, no traffic)')
+  })
+
+  it('of unchecked backends it does so by the chassis that Torb may ask', async ({ expect }) => {
+    await serve('bare', '192.168.9.5', { type: 'none' }, 30)
+    await lab.sync()
+    const [here, there] = [await hold('c1', '192.168.9.5'), await hold('c2', '192.168.9.5')]
+    await ask('DELETE', '/service/bare/s2?drain=1s')
+    await expect.poll(() => still('c1', here), { timeout: 5000 }).toEqual(without(here, 's2'))
+    expect(await still('c2', there)).toEqual(there.map((one) => one.backend))
+  })
+
+  it('or by a row for a moment on a switch between routers, on all of them', async ({ expect }) => {
+    await serve('brief', '192.168.9.6', { type: 'none' }, 0, {}, ['s3', 's4'])
+    await lab.sync()
+    const held = await hold('c3', '192.168.9.6')
+    await ask('DELETE', '/service/brief/s4')
+    await expect.poll(() => still('c3', held), { timeout: 5000 }).toEqual(without(held, 's4'))
+    await expect.poll(balancers).not.toContain('brief (resets connections)')
+  })
+
+  it('what OVN cannot check is refused with the cure', async ({ expect }) => {
+    await serve('no', '192.168.9.7', { type: 'tcp', ...eager }, 30)
+    const refused = async (service: string, body: object): Promise<string> => {
+      const { status, body: said } = await torb.api('PUT', `/service/${service}/other`, { port: 80, ...body })
+      return `${status} ${JSON.stringify(said)}`
+    }
+    expect(await refused('no', { host: '10.0.0.77', pulse: { type: 'tcp' } })).toContain(
+      '400 {"error":"backend other: no logical switch port has the address 10.0.0.77',
+    )
+    expect(await refused('no', { host: '10.0.0.2', pulse: { type: 'udp' } })).toContain(
+      'OVN checks a tcp service by tcp, not by udp',
+    )
+  })
+})
