@@ -4,7 +4,7 @@
  *
  *     node bench/tcpPlane.ts [ROUNDS] [portable | ring]
  */
-import { plainDestination, plainService } from '../test/fixtures/virtualService.ts'
+import { plainDestination, plainService } from '../src/planes/plain.ts'
 import { fork, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'

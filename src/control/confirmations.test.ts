@@ -1,6 +1,6 @@
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { plainService } from '../../test/fixtures/virtualService.ts'
+import { plainService } from '../planes/plain.ts'
 import type { Change, VirtualService } from '../planes/plane.ts'
 import { Confirmations } from './confirmations.ts'
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { plainService } from '../../test/fixtures/virtualService.ts'
+import { plainService } from '../planes/plain.ts'
 import type { VirtualService } from '../planes/plane.ts'
 import { sameService } from './effective.ts'
 

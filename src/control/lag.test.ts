@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { plainService } from '../../test/fixtures/virtualService.ts'
+import { plainService } from '../planes/plain.ts'
 import { Confirmations } from './confirmations.ts'
 import { EventLog } from './events.ts'
 import { lagOf, LagWatch } from './lag.ts'

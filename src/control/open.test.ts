@@ -1,4 +1,4 @@
-import { plainDestination, plainService } from '../../test/fixtures/virtualService.ts'
+import { plainDestination, plainService } from '../planes/plain.ts'
 import { afterEach, describe, expect, it } from 'vitest'
 import { MemoryPlane } from '../../test/fixtures/memoryPlane.ts'
 import { MemoryStore } from '../../test/fixtures/memoryStore.ts'

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { plainService } from '../../test/fixtures/virtualService.ts'
+import { plainService } from './plain.ts'
 import { unsupported } from './can.ts'
 import { ipvsCan } from './ipvs/can.ts'
 import { userspaceCan } from './userspace/can.ts'

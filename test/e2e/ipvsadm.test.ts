@@ -1,4 +1,4 @@
-import { plainDestination, plainService } from '../fixtures/virtualService.ts'
+import { plainDestination, plainService } from '../../src/planes/plain.ts'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { umlMissing } from '../../lab/uml/install.ts'

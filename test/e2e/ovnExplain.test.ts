@@ -4,7 +4,7 @@ import { ovnMissing } from '../../lab/ovn/ovn.ts'
 import type { OvnOptions } from '../../src/model/service.ts'
 import { OvnPlane } from '../../src/planes/ovn/plane.ts'
 import type { VirtualService } from '../../src/planes/plane.ts'
-import { plainDestination, plainService } from '../fixtures/virtualService.ts'
+import { plainDestination, plainService } from '../../src/planes/plain.ts'
 
 const missing = ovnMissing()
 if (missing !== null) console.log(`skipped: explain on a real OVN: ${missing}`)

@@ -1,4 +1,4 @@
-import { plainDestination, plainService } from '../../../test/fixtures/virtualService.ts'
+import { plainDestination, plainService } from '../plain.ts'
 import type { Ipvs, IpvsCommand } from '../../kernel/netlink/ipvsEntries.ts'
 import type { Destination, Outcome, VirtualService } from '../plane.ts'
 import { destinationText, keyText } from './entries.ts'

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { OvnOptions } from '../../model/service.ts'
-import { plainDestination, plainService } from '../../../test/fixtures/virtualService.ts'
+import { plainDestination, plainService } from '../plain.ts'
 import type { VirtualService } from '../plane.ts'
 import { adviceFor } from './advice.ts'
 import { Topology } from './topology.ts'

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { plainDestination, plainService } from '../../../test/fixtures/virtualService.ts'
+import { plainDestination, plainService } from '../plain.ts'
 import type { DestinationCheck, VirtualService } from '../plane.ts'
 import { flashRow, joinSwitches, resetWay } from './draining.ts'
 import { Topology } from './topology.ts'

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { plainDestination, plainService } from '../../../test/fixtures/virtualService.ts'
+import { plainDestination, plainService } from '../plain.ts'
 import type { Explanation, Flow, VirtualService } from '../plane.ts'
 import { explainFlow, type Surroundings } from './explain.ts'
 import { Topology } from './topology.ts'

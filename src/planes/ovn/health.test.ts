@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { plainDestination, plainService } from '../../../test/fixtures/virtualService.ts'
+import { plainDestination, plainService } from '../plain.ts'
 import type { Destination, DestinationCheck, VirtualService } from '../plane.ts'
 import { checkAdvice, checkMode, checkRefusal, healthRows } from './health.ts'
 import { vipText } from './vips.ts'

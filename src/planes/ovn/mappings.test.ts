@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { plainDestination } from '../../../test/fixtures/virtualService.ts'
+import { plainDestination } from '../plain.ts'
 import { CheckSources, bracketed, mapBackends, mappingText, parseMapping } from './mappings.ts'
 import { Topology } from './topology.ts'
 import { article, Layout } from './topologyRig.ts'

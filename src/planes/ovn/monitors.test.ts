@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { plainDestination, plainService } from '../../../test/fixtures/virtualService.ts'
+import { plainDestination, plainService } from '../plain.ts'
 import type { DestinationCheck, HealthReport } from '../plane.ts'
 import type { Mapped } from './mappings.ts'
 import { Monitors, verdictOf, type MonitorFacts } from './monitors.ts'

@@ -1,4 +1,4 @@
-import { plainDestination, plainService } from '../../../test/fixtures/virtualService.ts'
+import { plainDestination, plainService } from '../plain.ts'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net'

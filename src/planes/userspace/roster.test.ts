@@ -1,4 +1,4 @@
-import { plainDestination } from '../../../test/fixtures/virtualService.ts'
+import { plainDestination } from '../plain.ts'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { Destination } from '../plane.ts'
