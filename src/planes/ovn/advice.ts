@@ -30,6 +30,21 @@ const listed = 3
  * The rules are those of ovn-northd's flows, each seen on a real OVN (23.03).
  */
 export function adviceFor(spec: VirtualService, topology: Topology): readonly string[] {
+  const { version } = topology
+  const held = given.get(spec)
+  if (held?.topology === topology && held.version === version) return held.advice
+  const advice = work(spec, topology)
+  given.set(spec, { topology, version, advice })
+  return advice
+}
+
+/** What was said of a service, for as long as the network is the same. */
+const given = new WeakMap<
+  VirtualService,
+  { readonly topology: Topology; readonly version: number; readonly advice: readonly string[] }
+>()
+
+function work(spec: VirtualService, topology: Topology): readonly string[] {
   const attach = spec.attach ?? { switches: [], routers: [], groups: [] }
   const reached = topology.reachOf(attach).map(({ datapath }) => datapath)
   const backendAddresses = new Set(spec.destinations.map(({ address }) => address))
@@ -96,22 +111,24 @@ const serversSwitchOnly: Rule = (scene) => {
   ]
 }
 
-/** Nobody on a switch answers for a load balancer's address unless a router has it too. */
-const unanswered: Rule = ({ spec, attach, topology, switches, routers }) =>
-  switches.flatMap((row) => {
-    const links = topology.links(row)
-    const inSubnet = topology.subnets(row).some((subnet) => contains(subnet, spec.address))
-    if (links.length === 0 && !topology.leadsOutside(row)) {
-      return [
+const noRouter: Rule = ({ spec, topology, switches }) =>
+  switches
+    .slice(0, searched)
+    .filter((row) => topology.links(row).length === 0 && !topology.leadsOutside(row))
+    .slice(0, listed)
+    .map(
+      (row) =>
         `switch ${row.name} has no router, so its clients have nobody to send packets for ${spec.address} to: connect it to one, whose port is their gateway`,
-      ]
-    }
-    if (
-      !inSubnet ||
-      topology.holders(spec.address).some((port) => topology.switchOf(port)?.uuid === row.uuid)
-    ) {
-      return []
-    }
+    )
+
+/** Nobody on a switch answers for a load balancer's address unless a router has it too. */
+const unanswered: Rule = ({ spec, attach, topology, switches, routers }) => {
+  const evaluating = new Set(switches.map(({ uuid }) => uuid))
+  const around = topology.switchesAround(spec.address).filter(({ uuid }) => evaluating.has(uuid))
+  return around.flatMap((row) => {
+    if (topology.holders(spec.address).some((port) => topology.switchOf(port)?.uuid === row.uuid)) return []
+    const links = topology.links(row)
+    if (links.length === 0 && !topology.leadsOutside(row)) return []
     const mode = spec.ovn?.neighbor_responder ?? (spec.ovn?.template === undefined ? 'reachable' : 'none')
     const routed = links.some(
       ({ router }) =>
@@ -127,6 +144,7 @@ const unanswered: Rule = ({ spec, attach, topology, switches, routers }) =>
       `${spec.address} lies in the network of switch ${row.name} and nobody there answers ARP for it, so its clients get no answer: take an address outside of their network, or ${cure}`,
     ]
   })
+}
 
 const plainRouter: Rule = ({ spec, topology, switches, routers }) =>
   routers
@@ -143,7 +161,7 @@ const plainRouter: Rule = ({ spec, topology, switches, routers }) =>
 const pastGateway: Rule = (scene) => {
   const { spec, topology, routers, switches, serverSwitches } = scene
   const gateways = new Set(
-    [...topology.routers()].filter((one) => topology.kindOf(one) === 'gateway').map(({ uuid }) => uuid),
+    [...topology.routers()].filter(({ options }) => options.has('chassis')).map(({ uuid }) => uuid),
   )
   return routers
     .filter((router) => gateways.has(router.uuid) && !forcesSnat(router, spec))
@@ -268,6 +286,7 @@ const rules: readonly Rule[] = [
   missing,
   emptyGroup,
   serversSwitchOnly,
+  noRouter,
   unanswered,
   plainRouter,
   pastGateway,
@@ -328,9 +347,8 @@ export const sourceTranslated = (topology: Topology, router: RouterRow, client: 
 
 /** Whether an address that no port has may be that of a host beyond the logical network, or of a port of any address. */
 function mayBeOutside(topology: Topology, address: string): boolean {
-  const rows = [...topology.switches()]
-  const own = rows.filter((row) => topology.subnets(row).some((subnet) => contains(subnet, address)))
-  if (own.length === 0) return rows.some((row) => topology.leadsOutside(row))
+  const own = topology.switchesAround(address)
+  if (own.length === 0) return [...topology.switches()].some((row) => topology.leadsOutside(row))
   return own.some(
     (row) =>
       topology.leadsOutside(row) || [...topology.endpoints(row)].some((port) => portAddresses(port).unknown),

@@ -2,6 +2,7 @@ import {
   canonical,
   checkSources,
   networksOf,
+  ownSubnets,
   portAddresses,
   routerPortName,
   texts,
@@ -14,8 +15,10 @@ import {
   type SwitchPortRow,
   type SwitchRow,
 } from './logicalRows.ts'
+import type { RowChange } from './ovsdb/ovsdb.ts'
 import { RowIndex } from './rowIndex.ts'
-import type { NorthboundRow, NorthboundTable } from './tables.ts'
+import { networkText } from './subnet.ts'
+import type { NorthboundRow, NorthboundTable, northboundTables } from './tables.ts'
 
 /** Tables with rows that are found by a key. */
 export const indexedTables = [
@@ -45,6 +48,9 @@ export class LogicalIndexes {
   readonly routerPortAddresses = new RowIndex<RouterPortRow>((row) =>
     networksOf(row).map(({ address }) => address),
   )
+  /** By NETWORK/PREFIX. */
+  readonly routerPortNetworks = new RowIndex<RouterPortRow>((row) => networksOf(row).map(networkText))
+  readonly switchNetworks = new RowIndex<SwitchRow>((row) => ownSubnets(row).map(networkText))
   readonly groupNames = new RowIndex<GroupRow>(({ name = '' }) => [name])
   readonly groupsOf = new RowIndex<GroupRow>((row) => texts(row.load_balancer ?? []))
   /** Switches and routers by load balancers and groups that they name. */
@@ -56,10 +62,10 @@ export class LogicalIndexes {
   readonly #indexes: {
     readonly [T in (typeof indexedTables)[number]]: readonly RowIndex<NorthboundRow<T>>[]
   } = {
-    Logical_Switch: [this.switchNames, this.switchOfPort, this.switchesWith],
+    Logical_Switch: [this.switchNames, this.switchOfPort, this.switchesWith, this.switchNetworks],
     Logical_Router: [this.routerNames, this.routerOfPort, this.routersWith],
     Logical_Switch_Port: [this.portNames, this.holders, this.towards],
-    Logical_Router_Port: [this.routerPortNames, this.routerPortAddresses],
+    Logical_Router_Port: [this.routerPortNames, this.routerPortAddresses, this.routerPortNetworks],
     Load_Balancer: [this.balancersByVip, this.checkSources],
     Load_Balancer_Group: [this.groupNames, this.groupsOf],
     NAT: [this.externals],
@@ -76,6 +82,29 @@ export class LogicalIndexes {
       index.replace(before, after)
     }
   }
+}
+
+/** Columns that make the network what it is. Which load balancers are where, and which ports are up, are no part of it. */
+const network: Partial<Record<NorthboundTable, readonly string[]>> = {
+  NB_Global: ['options'],
+  Logical_Switch: ['name', 'ports', 'other_config', 'load_balancer_group'],
+  Logical_Switch_Port: ['name', 'type', 'options', 'addresses', 'dynamic_addresses', 'enabled'],
+  Logical_Router: ['name', 'ports', 'options', 'static_routes', 'nat', 'load_balancer_group'],
+  Logical_Router_Port: ['name', 'mac', 'networks', 'options', 'peer', 'gateway_chassis', 'ha_chassis_group'],
+  Logical_Router_Static_Route: ['ip_prefix', 'nexthop', 'policy', 'output_port'],
+  NAT: ['type', 'external_ip', 'logical_ip'],
+  Gateway_Chassis: ['chassis_name', 'priority'],
+  HA_Chassis_Group: ['ha_chassis'],
+  HA_Chassis: ['chassis_name', 'priority'],
+  Load_Balancer_Group: ['name'],
+}
+
+/** Whether a change makes another network. The replica leaves the values of columns that did not change as they are. */
+export function changesNetwork({ table, before, after }: RowChange<typeof northboundTables>): boolean {
+  const columns = network[table]
+  if (columns === undefined) return false
+  if (before === null || after === null) return true
+  return columns.some((column) => Reflect.get(before, column) !== Reflect.get(after, column))
 }
 
 /** Load balancers and groups that a switch or router names. */

@@ -22,9 +22,23 @@ export interface PortAddresses {
   readonly unknown: boolean
 }
 
+const readNetworks = new WeakMap<RouterPortRow, readonly Subnet[]>()
+
 /** Networks of a router's port, with its address in each. */
-export const networksOf = ({ networks }: RouterPortRow): readonly Subnet[] =>
-  texts(networks).flatMap((text) => parseSubnet(text) ?? [])
+export function networksOf(row: RouterPortRow): readonly Subnet[] {
+  const known = readNetworks.get(row)
+  if (known !== undefined) return known
+  const read = texts(row.networks).flatMap((text) => parseSubnet(text) ?? [])
+  readNetworks.set(row, read)
+  return read
+}
+
+/** Networks that a switch gives addresses of by itself (other_config:subnet and ipv6_prefix). */
+export function ownSubnets({ other_config: config }: SwitchRow): readonly Subnet[] {
+  const prefix = config.get('ipv6_prefix')
+  const texts = [config.get('subnet'), prefix === undefined ? undefined : `${prefix.replace(/\/.*/, '')}/64`]
+  return texts.flatMap((text) => (text === undefined ? [] : (parseSubnet(text) ?? [])))
+}
 
 const readAddresses = new WeakMap<SwitchPortRow, PortAddresses>()
 

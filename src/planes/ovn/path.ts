@@ -248,8 +248,14 @@ export function whereIs(
     const row = topology.switchOf(port)
     if (row !== null) return { row, from: 'endpoint', port, known: true }
   }
-  const outside = [...topology.switches()].filter((row) => topology.leadsOutside(row))
-  const own = outside.find((row) => topology.subnets(row).some((subnet) => contains(subnet, address)))
-  const row = own ?? outside.find((one) => topology.links(one).length > 0)
+  const own = topology.switchesAround(address).find((row) => topology.leadsOutside(row))
+  const row = own ?? anyOutside(topology)
   return row === undefined ? null : { row, from: 'outside', port: null, known: own !== undefined }
+}
+
+function anyOutside(topology: Topology): SwitchRow | undefined {
+  for (const row of topology.switches()) {
+    if (topology.leadsOutside(row) && topology.links(row).length > 0) return row
+  }
+  return undefined
 }

@@ -107,6 +107,35 @@ describe('topology', () => {
     expect([...topology.freeAddresses(named(topology, 's'), 6)]).toEqual([])
   })
 
+  it('counts a version for changes of the network, none for load balancers and ports that come up', () => {
+    const layout = article().group('clients')
+    const topology = new Topology(layout)
+    layout.report((changes) => topology.apply(changes))
+    layout.update('Logical_Switch_Port', 'vm1', { up: true })
+    layout.balancer(
+      'web',
+      { '10.9.9.9:80': '' },
+      { switches: ['inside'], routers: ['edge1'], groups: ['clients'] },
+    )
+    expect(topology.version).toBe(0)
+    layout.update('Logical_Switch_Port', 'vm1', { addresses: ['02:ac:10:ff:01:30 172.16.255.140'] })
+    layout.router('another')
+    expect(topology.version).toBe(2)
+  })
+
+  it.each([
+    ['172.16.255.62', []],
+    ['172.16.255.194', ['inside']],
+    ['10.127.0.254', ['outside', 'wide']],
+    ['10.1.1.1', ['managed', 'wide']],
+    ['fd00:1::9', ['managed']],
+  ])('finds the switches around %s', (address, expected) => {
+    const layout = article()
+      .switch('managed', { subnet: '10.1.1.0/24', ipv6_prefix: 'fd00:1::' })
+      .switch('wide', { subnet: '10.0.0.0/8' })
+    expect(names(new Topology(layout).switchesAround(address))).toEqual(expected)
+  })
+
   it('after any changes says what one made anew says', () => {
     type Step = (layout: Layout) => unknown
     const hosts = fc.integer({ min: 1, max: 4 })

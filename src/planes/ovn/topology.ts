@@ -1,10 +1,11 @@
 import { familyOf, type Family } from '../../model/address.ts'
 import type { VirtualService } from '../plane.ts'
 import type { RowChange, Uuid } from './ovsdb/ovsdb.ts'
-import { attachedTo, indexedTables, LogicalIndexes } from './logicalIndexes.ts'
+import { attachedTo, changesNetwork, indexedTables, LogicalIndexes } from './logicalIndexes.ts'
 import {
   isEndpoint,
   networksOf,
+  ownSubnets,
   routerPortName,
   texts,
   type BalancerRow,
@@ -16,7 +17,7 @@ import {
   type SwitchPortRow,
   type SwitchRow,
 } from './logicalRows.ts'
-import { hosts, networkText, parseSubnet, type Subnet } from './subnet.ts'
+import { hosts, networkText, type Subnet } from './subnet.ts'
 import type { Northbound, NorthboundRow, NorthboundTable, northboundTables } from './tables.ts'
 
 /**
@@ -44,6 +45,12 @@ export interface Link {
   readonly routerPort: RouterPortRow
 }
 
+export interface GatewayPort {
+  readonly port: RouterPortRow
+  /** By name, most wanted first. */
+  readonly chassis: readonly string[]
+}
+
 /**
  * The logical network of a northbound database: an indexed view of the replica, kept up by its changes.
  *
@@ -54,6 +61,9 @@ export class Topology {
   readonly #by = new LogicalIndexes()
   /** Ports of a switch that are no endpoints. */
   readonly #special = new Map<Uuid, readonly SwitchPortRow[]>()
+  /** What was worked out since the network changed last. */
+  #known = nothingKnown()
+  #version = 0
 
   /** Reads what the replica holds; its later changes are for `apply`. */
   constructor(database: Pick<Northbound, 'rows'>) {
@@ -65,13 +75,22 @@ export class Topology {
 
   /** Takes over what a subscription of the same replica reports. */
   apply(changes: readonly RowChange<typeof northboundTables>[]): void {
-    for (const { table, uuid, before, after } of changes) {
+    for (const change of changes) {
+      const { table, uuid, before, after } = change
       if (table === 'Logical_Switch') this.#special.delete(uuid)
       if (table === 'Logical_Switch_Port') {
         for (const of of this.#by.switchOfPort.get(uuid)) this.#special.delete(of)
       }
       this.#by.replace(table, before, after)
     }
+    if (!changes.some(changesNetwork)) return
+    this.#known = nothingKnown()
+    this.#version++
+  }
+
+  /** Another number after each change of the network; what load balancers it has is no part of that. */
+  get version(): number {
+    return this.#version
   }
 
   /** By name or uuid, as ovn-nbctl takes them; names need not be unique. */
@@ -135,23 +154,27 @@ export class Topology {
     }
   }
 
-  /** Where a switch has routers. */
+  /** Where a switch has routers; rows as they were when the network changed last. */
   links(of: SwitchRow): readonly Link[] {
-    return this.#specialPorts(of).flatMap((switchPort) => {
-      const name = routerPortName(switchPort)
-      const routerPort = name === null ? null : this.routerPortNamed(name)
-      const router = routerPort === null ? null : this.routerOf(routerPort)
-      return routerPort === null || router === null ? [] : [{ switch: of, switchPort, router, routerPort }]
-    })
+    return remembered(this.#known.links, of, () =>
+      this.#specialPorts(of).flatMap((switchPort) => {
+        const name = routerPortName(switchPort)
+        const routerPort = name === null ? null : this.routerPortNamed(name)
+        const router = routerPort === null ? null : this.routerOf(routerPort)
+        return routerPort === null || router === null ? [] : [{ switch: of, switchPort, router, routerPort }]
+      }),
+    )
   }
 
-  /** Where a router has switches. */
+  /** Where a router has switches; rows as they were when the network changed last. */
   linksOf(router: RouterRow): readonly Link[] {
-    return this.routerPorts(router).flatMap((routerPort) =>
-      this.#found('Logical_Switch_Port', this.#by.towards.get(routerPort.name)).flatMap((switchPort) => {
-        const of = this.switchOf(switchPort)
-        return of === null ? [] : [{ switch: of, switchPort, router, routerPort }]
-      }),
+    return remembered(this.#known.links, router, () =>
+      this.routerPorts(router).flatMap((routerPort) =>
+        this.#found('Logical_Switch_Port', this.#by.towards.get(routerPort.name)).flatMap((switchPort) => {
+          const of = this.switchOf(switchPort)
+          return of === null ? [] : [{ switch: of, switchPort, router, routerPort }]
+        }),
+      ),
     )
   }
 
@@ -172,13 +195,28 @@ export class Topology {
 
   /** Networks of a switch: those of its routers' ports and that of its own address management. */
   subnets(of: SwitchRow): readonly Subnet[] {
-    const { subnet, ipv6_prefix } = Object.fromEntries(of.other_config)
-    const own = [subnet, ipv6_prefix === undefined ? undefined : `${ipv6_prefix.replace(/\/.*/, '')}/64`]
-    const all = [
-      ...this.links(of).flatMap(({ routerPort }) => networksOf(routerPort)),
-      ...own.flatMap((text) => (text === undefined ? [] : (parseSubnet(text) ?? []))),
-    ]
-    return [...new Map(all.toReversed().map((one) => [networkText(one), one])).values()].toReversed()
+    return remembered(this.#known.subnets, of, () => {
+      const all = [...this.links(of).flatMap(({ routerPort }) => networksOf(routerPort)), ...ownSubnets(of)]
+      return [...new Map(all.toReversed().map((one) => [networkText(one), one])).values()].toReversed()
+    })
+  }
+
+  /** Switches in whose networks an address lies. */
+  switchesAround(address: string): readonly SwitchRow[] {
+    const bits = familyOf(address) === 4 ? 32 : 128
+    const found = new Map<Uuid, SwitchRow>()
+    for (let prefix = bits; prefix >= 0; prefix--) {
+      const network = networkText({ address, prefix })
+      const ports = this.#found('Logical_Router_Port', this.#by.routerPortNetworks.get(network))
+      const routed = ports.flatMap(({ name }) =>
+        this.#found('Logical_Switch_Port', this.#by.towards.get(name)).flatMap(
+          (port) => this.switchOf(port) ?? [],
+        ),
+      )
+      const own = this.#found('Logical_Switch', this.#by.switchNetworks.get(network))
+      for (const row of [...routed, ...own]) found.set(row.uuid, row)
+    }
+    return [...found.values()]
   }
 
   kindOf(router: RouterRow): RouterKind {
@@ -187,14 +225,14 @@ export class Topology {
   }
 
   /** Gateway ports of a distributed router with their chassis, most wanted first. */
-  gatewayPorts(
-    router: RouterRow,
-  ): readonly { readonly port: RouterPortRow; readonly chassis: readonly string[] }[] {
+  gatewayPorts(router: RouterRow): readonly GatewayPort[] {
     if (router.options.has('chassis')) return []
-    return this.routerPorts(router).flatMap((port) => {
-      const chassis = this.#gatewayChassis(port)
-      return chassis.length === 0 ? [] : [{ port, chassis }]
-    })
+    return remembered(this.#known.gatewayPorts, router, () =>
+      this.routerPorts(router).flatMap((port) => {
+        const chassis = this.#gatewayChassis(port)
+        return chassis.length === 0 ? [] : [{ port, chassis }]
+      }),
+    )
   }
 
   natOf(router: RouterRow): readonly NatRow[] {
@@ -232,14 +270,15 @@ export class Topology {
   }
 
   /** Whether a switch or router evaluates a load balancer. */
-  evaluates(datapath: SwitchRow | RouterRow, balancer: Uuid): boolean {
-    const named = attachedTo(datapath)
+  evaluates({ uuid }: SwitchRow | RouterRow, balancer: Uuid): boolean {
+    const onSwitch = this.#rows('Logical_Switch').get(uuid)
+    const row = onSwitch ?? this.#rows('Logical_Router').get(uuid)
+    const named = row === undefined ? [] : attachedTo(row)
     if (named.includes(balancer)) return true
     for (const group of this.#by.groupsOf.get(balancer)) if (named.includes(group)) return true
-    const isSwitch = this.#rows('Logical_Switch').has(datapath.uuid)
     const [global] = this.#rows('NB_Global').values()
-    if (!isSwitch || !spreads(global)) return false
-    return this.links(datapath as SwitchRow).some(({ router }) => this.evaluates(router, balancer))
+    if (onSwitch === undefined || !spreads(global)) return false
+    return this.links(onSwitch).some(({ router }) => this.evaluates(router, balancer))
   }
 
   /** Switches and routers that name a group. */
@@ -333,6 +372,22 @@ export class Topology {
     const rows = this.#rows(table)
     return [...uuids].flatMap((uuid) => rows.get(uuid) ?? [])
   }
+}
+
+interface KnownNetwork {
+  readonly links: Map<Uuid, readonly Link[]>
+  readonly subnets: Map<Uuid, readonly Subnet[]>
+  readonly gatewayPorts: Map<Uuid, readonly GatewayPort[]>
+}
+
+const nothingKnown = (): KnownNetwork => ({ links: new Map(), subnets: new Map(), gatewayPorts: new Map() })
+
+function remembered<T>(known: Map<Uuid, T>, { uuid }: { readonly uuid: Uuid }, find: () => T): T {
+  const held = known.get(uuid)
+  if (held !== undefined) return held
+  const found = find()
+  known.set(uuid, found)
+  return found
 }
 
 /** The first of those with the same datapath. */
