@@ -34,8 +34,8 @@ export interface Article extends Disposable {
   stopServer(name: (typeof servers)[number]): Promise<void>
 }
 
-/** How long a client waits before it calls that hanging: longer than until TCP sends a lost SYN again. */
-const patienceMs = 2500
+/** How long a client waits before it calls that hanging: longer than until TCP sends a lost SYN again, after a second. */
+const patienceMs = 1800
 
 /** Lays out the article's network without any load balancer, its web servers running. With two chassis both have one server. */
 export async function startArticle({ chassis }: OvnOptions): Promise<Article> {

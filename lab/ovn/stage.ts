@@ -7,7 +7,7 @@ import { ovnMissing } from './ovn.ts'
 /**
  * The article's network as a process of its own, for `torb demo --ovn`, which imports nothing of the lab.
  *
- * It says `stage ready URL ADDRESS`: the northbound database's address, and where `GET /visit?from=vm3&vip=ADDRESS&count=4`
+ * It says `stage ready URL NORTHBOUND SOUTHBOUND`: the databases' addresses, and where `GET /visit?from=vm3&vip=ADDRESS&count=4`
  * lets a host ask. The answer has which servers answered whom, as they see it, and what failed. With `--missing` it only tells what is
  * missing here, if anything. It ends, and the network with it, by SIGINT and SIGTERM.
  */
@@ -24,8 +24,9 @@ if (process.argv.includes('--missing')) {
   })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
+  const { nbAddress, sbAddress } = article.lab
   const { port } = server.address() as AddressInfo
-  process.stdout.write(`stage ready http://127.0.0.1:${port} ${article.lab.nbAddress}\n`)
+  process.stdout.write(`stage ready http://127.0.0.1:${port} ${nbAddress} ${sbAddress}\n`)
 }
 
 async function visit(article: Article, query: URLSearchParams): Promise<object> {

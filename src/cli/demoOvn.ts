@@ -22,6 +22,7 @@ const servers = { vm1: '172.16.255.130', vm2: '172.16.255.131' }
 
 /** One of the article's runs: a service, somebody who asks it, and what is to be learnt. */
 interface Act {
+  readonly title: string
   readonly service: string
   readonly host: string
   readonly attach: Readonly<Record<string, readonly string[]>>
@@ -34,46 +35,52 @@ interface Act {
 
 const acts: readonly Act[] = [
   {
+    title: 'run 1',
     service: 'run-1',
     host: '10.127.0.254',
     attach: { routers: ['edge1'] },
     from: 'lan',
-    lesson: 'run 1: on the gateway router edge1; a host outside asks, and the servers see its address',
+    lesson:
+      'the address is on the gateway router edge1; a host outside asks, and the servers see its address',
     logged: ['10.127.0.130'],
   },
   {
+    title: 'run 1 from inside',
     service: 'run-1-inside',
     host: '10.127.0.254',
     attach: { routers: ['edge1'] },
     ovn: { force_snat: '10.127.0.129' },
     from: 'vm3',
-    lesson:
-      'run 1 from inside: vm3 asks; force_snat makes answers come back by edge1, which the servers see instead',
+    lesson: 'vm3 asks; force_snat makes answers come back by edge1, whose address the servers see',
     logged: ['10.127.0.129'],
   },
   {
+    title: 'run 2',
     service: 'run-2',
     host: '172.16.255.62',
     attach: { switches: ['inside'] },
     from: 'vm3',
-    lesson: "run 2: on the client's switch; vm3's own hypervisor balances, and the servers see vm3",
+    lesson: "the address is on the client's switch; vm3's own hypervisor balances, and the servers see vm3",
     logged: ['172.16.255.194'],
   },
   {
+    title: 'run 3',
     service: 'run-3',
     host: '172.16.255.62',
     attach: { switches: ['dmz'] },
     from: 'vm3',
-    lesson: "run 3: on the servers' switch only; vm3's packets pass no load balancer, and it hangs",
+    lesson:
+      "the address is on the servers' switch only; what vm3 sends passes no load balancer, and it hangs",
     logged: [],
   },
   {
+    title: 'run 3 from a server',
     service: 'run-3-beside',
     host: '172.16.255.62',
     attach: { switches: ['dmz'] },
     from: 'vm1',
     lesson:
-      'run 3 from a server: vm1 hung too in 2016; today it is served, by itself as well (as the virtual address)',
+      'vm1 asks, and hung in 2016; today it is served, by itself too, which then sees the virtual address',
     logged: ['172.16.255.130', '172.16.255.62'],
   },
 ]
@@ -109,7 +116,7 @@ export async function playOvn(
 ): Promise<Verdict[]> {
   requireStage()
   const { ready } = await children.start([], () => {}, stage)
-  const [, url = '', northbound = ''] = / ready (\S+) (\S+)/.exec(ready) ?? []
+  const [, url = '', northbound = '', southbound = ''] = / ready (\S+) (\S+) (\S+)/.exec(ready) ?? []
   const daemon = await children.start([
     'serve',
     '-l',
@@ -120,6 +127,8 @@ export async function playOvn(
     'ovn',
     '--ovn-nb',
     northbound,
+    '--ovn-sb',
+    southbound,
   ])
   const rest = openRest(/http:\/\/\S+/.exec(daemon.ready)?.[0] ?? '', null)
   const theatre = new Theatre(io, rest, url)
@@ -158,9 +167,10 @@ class Theatre {
 
   /** One act. @returns null where the signal cut it short */
   async play(act: Act, lastsMs: number, signal: AbortSignal): Promise<Verdict | null> {
-    const { service, from, lesson, logged } = act
-    await this.#serve(act)
-    this.#tell(lesson)
+    const { title, service, from, lesson, logged } = act
+    const advice = await this.#serve(act)
+    this.#tell(`${title}: ${lesson}`)
+    for (const line of advice) this.#tell(`  Torb warns: ${line}`)
     const begin = performance.now()
     const answers: Visit['answers'][number][] = []
     const failures: string[] = []
@@ -187,7 +197,7 @@ class Theatre {
       (logged.length === 0 ||
         (failures.length === 0 &&
           Object.keys(servers).every((name) => countOf({ answers, failures }, name) > 0)))
-    return { ok, criterion: lesson, found }
+    return { ok, criterion: title, found }
   }
 
   close(): void {
@@ -195,8 +205,8 @@ class Theatre {
     if (this.#screen !== null) for (const line of this.#story) this.#io.out(`${line}\n`)
   }
 
-  /** By REST, and waits until each hypervisor has it. */
-  async #serve({ service, host, attach, ovn = {} }: Act): Promise<void> {
+  /** By REST, and waits until each hypervisor has it. @returns what Torb says to it */
+  async #serve({ service, host, attach, ovn = {} }: Act): Promise<readonly string[]> {
     await this.#rest.request('PUT', `/service/${service}`, {
       host,
       port,
@@ -212,7 +222,11 @@ class Theatre {
         method: 'nat',
         weight: 100,
       })
-    while ((await readRow(this.#rest, service)).trouble !== '') await sleep(lookMs)
+    for (;;) {
+      const { trouble, advice } = await readRow(this.#rest, service)
+      if (trouble === '') return advice
+      await sleep(lookMs)
+    }
   }
 
   async #visit({ from, host }: Act, signal: AbortSignal): Promise<Visit> {
