@@ -1,3 +1,4 @@
+import { Piece, putPiece } from '../proxy/http/headPiece.ts'
 import { hopField } from './hop.ts'
 
 /** A chain of addresses that another gateway passed on is kept up to so many bytes. */
@@ -12,17 +13,17 @@ export class ForwardingFields {
   readonly own: readonly string[]
   /** In lower case: the field that only this node adds. */
   readonly host: string
-  readonly #chain: Uint8Array
-  readonly #host: Uint8Array
-  readonly #answer: Uint8Array
+  readonly #chain: Piece
+  readonly #host: Piece
+  readonly #answer: Piece
   readonly #seconds = new Seconds()
 
   constructor(node: string) {
     this.host = `x-forwarded-host-${node.toLowerCase()}`
     this.own = ['x-forwarded-for', this.host, 'x-final-host', hopField]
-    this.#chain = Buffer.from(`X-Forwarded-For: ${node}, `)
-    this.#host = Buffer.from(`\r\nX-Forwarded-Host-${node}: `)
-    this.#answer = Buffer.from(`X-Forwarded-For: ${node}\r\nX-Forwarded-Host-${node}: `)
+    this.#chain = new Piece(Buffer.from(`X-Forwarded-For: ${node}, `))
+    this.#host = new Piece(Buffer.from(`\r\nX-Forwarded-Host-${node}: `))
+    this.#answer = new Piece(Buffer.from(`X-Forwarded-For: ${node}\r\nX-Forwarded-Host-${node}: `))
   }
 
   /**
@@ -37,36 +38,36 @@ export class ForwardingFields {
     from: number,
     end: number,
     milliseconds: number,
-    final: Uint8Array,
+    final: Piece,
   ): number {
-    let to = put(into, at, this.#chain)
+    let to = putPiece(into, at, this.#chain)
     for (let i = from; i < end; i++) into[to++] = chain[i]!
-    to = this.#seconds.write(into, put(into, to, this.#host), milliseconds)
-    return put(into, to, final)
+    to = this.#seconds.write(into, putPiece(into, to, this.#host), milliseconds)
+    return putPiece(into, to, final)
   }
 
-  writeResponse(into: Uint8Array, at: number, milliseconds: number, final: Uint8Array): number {
-    return put(into, this.#seconds.write(into, put(into, at, this.#answer), milliseconds), final)
+  writeResponse(into: Uint8Array, at: number, milliseconds: number, final: Piece): number {
+    return putPiece(into, this.#seconds.write(into, putPiece(into, at, this.#answer), milliseconds), final)
   }
 }
 
 /** The line with the chosen host and the end of that before it, made once for each instance. */
-export function finalHostLine(instance: string): Uint8Array {
-  return Buffer.from(`\r\nX-Final-Host: ${instance}\r\n`)
+export function finalHostLine(instance: string): Piece {
+  return new Piece(Buffer.from(`\r\nX-Final-Host: ${instance}\r\n`))
 }
 
 /** Writes times as seconds with seven decimals; the whole seconds change seldom. */
 class Seconds {
   #second = -1
-  #text: Uint8Array = Buffer.from('')
+  #text = new Piece('')
 
   write(into: Uint8Array, at: number, milliseconds: number): number {
     const second = Math.floor(milliseconds / 1000)
     if (second !== this.#second) {
       this.#second = second
-      this.#text = Buffer.from(`${second}.`)
+      this.#text = new Piece(Buffer.from(`${second}.`))
     }
-    const end = put(into, at, this.#text) + decimals
+    const end = putPiece(into, at, this.#text) + decimals
     let rest = ((milliseconds - second * 1000) * ticksPerMs) | 0
     for (let to = end - 1; to >= end - decimals; to--) {
       const tenth = (rest / 10) | 0
@@ -80,8 +81,3 @@ class Seconds {
 /** Decimals of a second, and what the last one is of a millisecond. */
 const decimals = 7
 const ticksPerMs = 10_000
-
-function put(into: Uint8Array, at: number, bytes: Uint8Array): number {
-  into.set(bytes, at)
-  return at + bytes.length
-}

@@ -8,6 +8,7 @@ import type {
   Upstream,
   UpstreamNumber,
 } from '../proxy/http/policy.ts'
+import { Piece } from '../proxy/http/headPiece.ts'
 import type { Board } from './board.ts'
 import { ByteTable, hashBytes } from './byteTable.ts'
 import { fieldHash } from './fieldHash.ts'
@@ -54,7 +55,7 @@ export interface GatewayPolicyOptions extends GatewayIdentity {
 
 /** An instance as the proxy knows it, with the header line that names it. */
 interface NumberedUpstream extends Upstream {
-  readonly finalHost: Uint8Array
+  readonly finalHost: Piece
   readonly text: string
 }
 
@@ -128,7 +129,7 @@ export class GatewayPolicy implements ProxyPolicy {
       // Requests under way may go by a version of when its name did resolve.
       address: address === '' ? (this.#upstreams[upstream]?.address ?? '') : address,
       port,
-      host: Buffer.from(text),
+      host: new Piece(Buffer.from(text)),
       finalHost: finalHostLine(text),
       text,
     }

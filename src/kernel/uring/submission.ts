@@ -1,7 +1,7 @@
 /**
  * Submission queue entries (linux/io_uring.h: struct io_uring_sqe), each 16 words of 32 bits. `at` is the first word of the
- * entry; words 8 and 9, the user data, are the caller's. Addresses come as two halves, so that no number is larger than a
- * small integer of the engine.
+ * entry; words 8 and 9, the user data, are the caller's, and those behind them are 0 ever. Addresses come as two halves, so
+ * that no number is larger than a small integer of the engine.
  */
 
 /** Words of an entry. */
@@ -154,10 +154,4 @@ function write(
   words[at + 5] = high
   words[at + 6] = bytes
   words[at + 7] = flags
-  words[at + 10] = 0
-  words[at + 11] = 0
-  words[at + 12] = 0
-  words[at + 13] = 0
-  words[at + 14] = 0
-  words[at + 15] = 0
 }

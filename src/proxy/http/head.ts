@@ -1,3 +1,4 @@
+import { KnownLines } from './headKnown.ts'
 import type { FieldNames } from './headNames.ts'
 
 /** What a scan comes to. */
@@ -55,6 +56,7 @@ export class Head {
   readonly spans: Int32Array
   /** For each field what it is (headNames.ts). */
   readonly kinds: Uint8Array
+  readonly known = new KnownLines()
   /** Start and end of each option of Connection but close, keep-alive and upgrade. */
   readonly nominated = new Int32Array(2 * maxNominations)
 

@@ -1,5 +1,6 @@
 import { ASTERISK_FORM, BY_CHUNKS, type Head, hostEnd, hostStart, TUNNEL } from './head.ts'
 import { SLASH, bytesOf } from './headCharacters.ts'
+import { Piece, putPiece, viewOf } from './headPiece.ts'
 import {
   CONNECTION,
   CONTENT_LENGTH,
@@ -24,12 +25,12 @@ const space = bytesOf(' ')
 const asterisk = bytesOf('*')
 const slash = bytesOf('/')
 const lineEnd = bytesOf('\r\n')
-const hostLine = bytesOf(' HTTP/1.1\r\nHost: ')
-const statusVersion = bytesOf('HTTP/1.1 ')
-const chunkedField = bytesOf('Transfer-Encoding: chunked\r\n')
-const closeLine = bytesOf('Connection: close\r\n')
-const keepAliveLine = bytesOf('Connection: keep-alive\r\n')
-const upgradeLines = bytesOf('Connection: upgrade\r\nUpgrade: ')
+const hostLine = new Piece(' HTTP/1.1\r\nHost: ')
+const statusVersion = new Piece('HTTP/1.1 ')
+const chunkedField = new Piece('Transfer-Encoding: chunked\r\n')
+const closeLine = new Piece('Connection: close\r\n')
+const keepAliveLine = new Piece('Connection: keep-alive\r\n')
+const upgradeLines = new Piece('Connection: upgrade\r\nUpgrade: ')
 
 /** Fields that end at a proxy, or that it writes itself (RFC 9110 §7.6.1). */
 const own = [HOST, CONNECTION, TRANSFER_ENCODING, UPGRADE, HOP_BY_HOP, NOMINATED, LOOKALIKE]
@@ -56,7 +57,7 @@ export function writeRequestHead(
   bytes: Uint8Array,
   from: number,
   prefix: Uint8Array,
-  host: Uint8Array | null,
+  host: Piece | null,
   dropped: Uint8Array,
   into: Uint8Array,
   at: number,
@@ -72,15 +73,15 @@ export function writeRequestHead(
     end = putAll(prefix, into, end, limit)
     end = put(bytes, from, head.targetEnd, into, end, limit)
   }
-  end = putAll(hostLine, into, end, limit)
+  end = putText(hostLine, into, end, limit)
   end =
     host === null
       ? put(bytes, hostStart(head), hostEnd(head), into, end, limit)
-      : putAll(host, into, end, limit)
+      : putText(host, into, end, limit)
   end = putAll(lineEnd, into, end, limit)
   // A client of HTTP/1.0 expects nothing (RFC 9110 §10.1.1).
   end = putFields(head, bytes, dropped, head.minor > 0 ? OTHER : EXPECT, into, end, limit)
-  if (head.framing === BY_CHUNKS) end = putAll(chunkedField, into, end, limit)
+  if (head.framing === BY_CHUNKS) end = putText(chunkedField, into, end, limit)
   return head.upgrade ? putUpgrade(head, bytes, into, end, limit) : end
 }
 
@@ -92,7 +93,7 @@ export function writeStatusLine(
   at: number,
   limit: number,
 ): number {
-  let end = putAll(statusVersion, into, at, limit)
+  let end = putText(statusVersion, into, at, limit)
   end = put(bytes, head.start + statusVersion.length, head.start + statusVersion.length + 3, into, end, limit)
   end = putAll(space, into, end, limit)
   end = put(bytes, head.reasonStart, head.reasonEnd, into, end, limit)
@@ -121,10 +122,10 @@ export function writeResponseFields(
   // Chunks have no length beside them (RFC 9112 §6.3), nor have 1xx and 204 (RFC 9110 §8.6).
   const lengthless = head.chunked || head.status < 200 || head.status === 204
   let end = putFields(head, bytes, dropped, lengthless ? CONTENT_LENGTH : OTHER, into, at, limit)
-  if (head.framing === BY_CHUNKS && !decoded) end = putAll(chunkedField, into, end, limit)
+  if (head.framing === BY_CHUNKS && !decoded) end = putText(chunkedField, into, end, limit)
   if (head.framing === TUNNEL) return putUpgrade(head, bytes, into, end, limit)
-  if (connection === CLOSING) return putAll(closeLine, into, end, limit)
-  return connection === KEPT_ALIVE ? putAll(keepAliveLine, into, end, limit) : end
+  if (connection === CLOSING) return putText(closeLine, into, end, limit)
+  return connection === KEPT_ALIVE ? putText(keepAliveLine, into, end, limit) : end
 }
 
 /** Writes what ends a head. @returns its end, or -1 as above */
@@ -159,13 +160,13 @@ function putFields(
 
 function putUpgrade(head: Head, bytes: Uint8Array, into: Uint8Array, at: number, limit: number): number {
   const span = 4 * head.upgradeField
-  let end = putAll(upgradeLines, into, at, limit)
+  let end = putText(upgradeLines, into, at, limit)
   end = put(bytes, head.spans[span + 2] as number, head.spans[span + 3] as number, into, end, limit)
   return putAll(lineEnd, into, end, limit)
 }
 
-/** Shorter pieces are copied faster here than by the engine's call. */
-const fewBytes = 12
+/** Longer spans are copied faster by the engine's call. */
+const manyBytes = 192
 
 /** Copies [start, end) to `at`. @returns the end of it, or -1 where it does not fit, or what was before did not */
 function put(
@@ -176,19 +177,27 @@ function put(
   at: number,
   limit: number,
 ): number {
-  if (at < 0 || at + end - start > limit) return -1
-  if (bytes === into && end - start > fewBytes) {
-    into.copyWithin(at, start, end)
-    return at + end - start
-  }
+  const behind = at + end - start
+  if (at < 0 || behind > limit) return -1
+  let from = start
   let to = at
-  for (let from = start; from < end; from++) into[to++] = bytes[from] as number
-  return to
+  if (bytes === into) {
+    if (end - start > manyBytes) {
+      into.copyWithin(at, start, end)
+      return behind
+    }
+    const view = viewOf(into)
+    for (; from + 4 <= end; from += 4, to += 4) view.setInt32(to, view.getInt32(from))
+  }
+  while (from < end) into[to++] = bytes[from++] as number
+  return behind
 }
 
 function putAll(bytes: Uint8Array, into: Uint8Array, at: number, limit: number): number {
-  if (bytes.length < fewBytes) return put(bytes, 0, bytes.length, into, at, limit)
-  if (at < 0 || at + bytes.length > limit) return -1
-  into.set(bytes, at)
-  return at + bytes.length
+  return put(bytes, 0, bytes.length, into, at, limit)
+}
+
+function putText(text: Piece, into: Uint8Array, at: number, limit: number): number {
+  if (at < 0 || at + 4 * text.words.length > limit) return -1
+  return putPiece(into, at, text)
 }

@@ -1,3 +1,5 @@
+import type { Piece } from './headPiece.ts'
+
 /**
  * The seam between the HTTP/1.1 proxy and who decides where requests go (the function gateway, services with
  * `"protocol": "http"`). The proxy knows bytes, connections and time-outs; the policy knows names, weights and limits.
@@ -64,7 +66,7 @@ export interface Upstream {
   readonly address: string
   readonly port: number
   /** The value of Host that is sent to it; null: the client's own. */
-  readonly host: Uint8Array | null
+  readonly host: Piece | null
 }
 
 /** A complete head, valid during the call only. Positions are in `bytes`, an end is the position after the last byte. */

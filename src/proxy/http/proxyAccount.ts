@@ -82,6 +82,6 @@ export class Account {
     end.requestBytes = this.requestBytes
     end.responseBytes = this.responseBytes
     end.milliseconds = now - this.#decidedAt
-    if (this.#logged && this.#text !== null) log?.write(Date.now(), this.#text, end)
+    if (this.#logged && this.#text !== null) log?.write(this.#context.wallClock(), this.#text, end)
   }
 }

@@ -61,6 +61,8 @@ export class ProxyContext {
   untilLogged = 1
 
   readonly clientClosed: () => void
+  #wall = 0
+  #wallAt = -1
 
   constructor(parts: ContextParts) {
     const { transport, policy, options } = parts
@@ -108,6 +110,15 @@ export class ProxyContext {
   /** To be called at the beginning of an event whose time matters. */
   tick(): void {
     this.now = this.transport.now()
+  }
+
+  /** Milliseconds since the epoch: the system is asked once for all events of one time. */
+  wallClock(): number {
+    if (this.now !== this.#wallAt) {
+      this.#wallAt = this.now
+      this.#wall = Date.now()
+    }
+    return this.#wall
   }
 
   due(connection: Connection, milliseconds: number): void {

@@ -411,9 +411,9 @@ export class ProxyExchange {
     if (this.#phase === WAITING) return this.#fail('expired', this.#waitAnswer)
     this.#context.counters.add(timeouts, 1)
     const upstream = this.#upstream
-    if (this.#phase === FORWARDING && this.#isClientTaking) return client.cut()
+    if (this.#phase === FORWARDING && this.#isClientTaking()) return client.cut()
     const connecting = upstream?.isConnecting === true
-    const isAsked = this.#isClientAsked
+    const isAsked = this.#isClientAsked()
     upstream?.drop()
     if (connecting) return this.connectFailed(timedOut)
     if (isAsked) this.#fail('abandoned', requestTimeout)
@@ -450,18 +450,18 @@ export class ProxyExchange {
     const { options } = this.#context
     let most = options.responseMs
     if (this.#phase === TUNNELLING) most = options.tunnelIdleMs
-    else if (this.#isClientTaking) most = options.takeMs
-    else if (this.#isClientAsked) most = options.bodyMs
+    else if (this.#isClientTaking()) most = options.takeMs
+    else if (this.#isClientAsked()) most = options.bodyMs
     this.#context.due(client.number, most)
   }
 
   /** It is the client's turn to send more of its body. */
-  get #isClientAsked(): boolean {
+  #isClientAsked(): boolean {
     return !this.whole && !this.#isUntold && this.client.isAsked
   }
 
   /** It is the client's turn to take what was sent to it. */
-  get #isClientTaking(): boolean {
+  #isClientTaking(): boolean {
     return this.client.sending || this.#upstream?.isHeldByClient === true
   }
 }

@@ -1,6 +1,7 @@
 import { afterEach } from 'vitest'
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
 import type { StreamTransport } from '../stream.ts'
+import { Piece } from './headPiece.ts'
 import { HttpProxy } from './proxy.ts'
 import { AccessLog } from './proxyLog.ts'
 import type { ProxyOptions } from './proxyOptions.ts'
@@ -221,7 +222,7 @@ export class Cleanup {
     return {
       address: '127.0.0.1',
       port,
-      host: Buffer.from(`127.0.0.1:${port}`),
+      host: new Piece(`127.0.0.1:${port}`),
       close: () => void server.close(),
     }
   }

@@ -9,7 +9,10 @@ const headerBytes = 8
 /** time 0, milliseconds 8, request bytes 16, response bytes 24, upstream 32, status 36, outcome 38, lengths 39 to 41. */
 const textsAt = 42
 const methodLimit = 16
-const recordBytes = 232
+/** The longest texts, and up to a whole word. */
+const textsBytes = (addressLimit + methodLimit + targetLimit + 3) & ~3
+const recordBytes = 240
+const completed = outcomes.indexOf('completed')
 
 /** One request, as it lies in the log: to be read before the next one is asked for. */
 export interface RecordView {
@@ -38,7 +41,9 @@ export interface AccessRecord extends Omit<RecordView, 'outcome' | 'texts' | 'by
 
 /** Text that a record is made with: kept from the head until the request has ended. */
 export class LoggedText {
-  readonly bytes = new Uint8Array(addressLimit + methodLimit + targetLimit)
+  /** With room for the last word of a copy. */
+  readonly bytes = new Uint8Array(textsBytes)
+  readonly view = new DataView(this.bytes.buffer)
   client = 0
   method = 0
   target = 0
@@ -101,13 +106,13 @@ export class AccessLog {
     view.setFloat64(at + 24, end.responseBytes)
     view.setInt32(at + 32, end.upstream)
     view.setUint16(at + 36, end.status)
-    view.setUint8(at + 38, outcomes.indexOf(end.outcome))
+    view.setUint8(at + 38, end.outcome === 'completed' ? completed : outcomes.indexOf(end.outcome))
     view.setUint8(at + 39, text.client)
     view.setUint8(at + 40, text.method)
     view.setUint8(at + 41, text.target)
     const length = text.client + text.method + text.target
-    for (let index = 0; index < length; index++)
-      this.#bytes[at + textsAt + index] = text.bytes[index] as number
+    for (let index = 0; index < length; index += 4)
+      view.setInt32(at + textsAt + index, text.view.getInt32(index))
     this.#at = (this.#at + 1) | 0
     // Makes what was written above visible.
     Atomics.store(this.#written, 0, this.#at)

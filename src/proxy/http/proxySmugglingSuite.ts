@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { describe, expect, it } from 'vitest'
+import { Piece } from './headPiece.ts'
 import { Bench, type OpenTransport, type Wire } from './proxyFixture.ts'
 import { type PassedOn, type RefusedWith, smugglingCases } from './smuggling.ts'
 
@@ -47,7 +48,7 @@ export function smugglingSuite(name: string, open: OpenTransport): void {
       const { port } = server.address() as AddressInfo
       // However long a client takes to send what is refused, it is not reset.
       const { client, policy } = await bench.proxy([], { lingerMs: 60_000 }, 4 * smugglingCases.length)
-      policy.upstreams.push({ address: '127.0.0.1', port, host: Buffer.from('upstream') })
+      policy.upstreams.push({ address: '127.0.0.1', port, host: new Piece('upstream') })
 
       const found = await Promise.all(
         smugglingCases.map(async ({ name, bytes, expected }) => {

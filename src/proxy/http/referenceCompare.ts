@@ -1,3 +1,4 @@
+import { Piece } from './headPiece.ts'
 import { advance, beginBody, Body, decode } from './body.ts'
 import { beginHead, BY_CHUNKS, DONE, GET, HEAD, Head, type HeadLimits, MORE, type Outcome } from './head.ts'
 import { bytesOf } from './headCharacters.ts'
@@ -76,10 +77,13 @@ function reference(kind: MessageKind, text: string): Verdict<HeadFacts | ChunkFa
     : referenceResponse(text, limits, kind !== 'response')
 }
 
+/** Used for all inputs, as a proxy does: what it remembers of one must not change what it says of the next. */
+const used = new Head(names, limits)
+
 /** What the scanner makes of an input that comes in pieces. */
 function scanned(kind: MessageKind, text: string, cuts: readonly number[]): Verdict<HeadFacts | ChunkFacts> {
   const bytes = bytesOf(' '.repeat(origin) + text)
-  const head = new Head(names, limits)
+  const head = used
   beginHead(head, origin)
   if (kind === 'chunks') return chunksScanned(bytes, cuts, head)
   let outcome: Outcome = MORE
@@ -171,7 +175,7 @@ function rewrite(kind: MessageKind, text: string, facts: HeadFacts): void {
           bytes,
           head.pathStart,
           new Uint8Array(0),
-          bytesOf('up:1'),
+          new Piece('up:1'),
           dropped,
           into,
           origin,

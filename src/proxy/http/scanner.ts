@@ -1,5 +1,5 @@
 import { type Head, MORE, DONE, type Outcome, pause, refuse } from './head.ts'
-import { CR, LF, SP, tokenBytes, targetBytes, valueBytes, bytesOf } from './headCharacters.ts'
+import { CR, LF, SP, tokenBytes, targetBytes, bytesOf } from './headCharacters.ts'
 import {
   BAD_LINE_END,
   BAD_METHOD,
@@ -13,7 +13,8 @@ import {
   LONG_TARGET,
   OTHER_VERSION,
 } from './headRefusals.ts'
-import { FIELD_LINE, scanFields } from './scannerFields.ts'
+import { viewOf } from './headPiece.ts'
+import { FIELD_LINE, passValue, scanFields } from './scannerFields.ts'
 import { frameRequest, frameResponse } from './scannerFraming.ts'
 import { classifyTarget, isConnect, methodOf } from './scannerTarget.ts'
 
@@ -30,6 +31,9 @@ const REASON_LF = 7
 /** IANA's longest registered method, UPDATEREDIRECTREF, has 17 letters. */
 const methodBytes = 32
 const versionStart = bytesOf('HTTP/')
+/** `HTTP` and `/1.1` as big-endian words. */
+const http = 0x48545450
+const slash11 = 0x2f312e31
 
 /**
  * Goes on scanning a request head up to `end`, the end of what has been received; each byte is read once, however the bytes
@@ -103,6 +107,15 @@ function requestLine(head: Head, bytes: Uint8Array, stop: number): Outcome {
     if (!classifyTarget(head, bytes)) return refuse(head, BAD_TARGET)
   }
   const from = head.targetEnd + 1
+  if (
+    at === from &&
+    from + 10 <= stop &&
+    isHttp11(bytes, from) &&
+    bytes[from + 8] === CR &&
+    bytes[from + 9] === LF
+  ) {
+    return version(head, bytes, from, from + 10)
+  }
   for (; at < stop; at++) {
     const index = at - from
     const byte = bytes[at] as number
@@ -122,6 +135,7 @@ function statusLine(head: Head, bytes: Uint8Array, stop: number): Outcome {
   let at = head.at
   const from = head.start
   if (head.stage < REASON) {
+    if (at === from && from + 9 <= stop && isHttp11(bytes, from)) at += 8
     for (; at < stop && at < from + 13; at++) {
       if (!inStatusLine(at - from, bytes[at] as number)) return refuse(head, BAD_STATUS_LINE)
       // "HTTP/1.1 200" CRLF, without the space that the grammar has, is common.
@@ -136,7 +150,7 @@ function statusLine(head: Head, bytes: Uint8Array, stop: number): Outcome {
     head.stage = REASON
   }
   if (head.stage === REASON) {
-    while (at < stop && valueBytes[bytes[at] as number] === 1) at++
+    at = passValue(bytes, viewOf(bytes), at, stop)
     if (at === stop) return pause(head, REASON, at)
     if (bytes[at] !== CR) return refuse(head, bytes[at] === LF ? BAD_LINE_END : BAD_VALUE)
     head.reasonEnd = at++
@@ -152,6 +166,12 @@ function version(head: Head, bytes: Uint8Array, from: number, behind: number): O
   head.at = behind
   head.stage = FIELD_LINE
   return DONE
+}
+
+/** The first eight bytes, as whole words: the usual version. */
+function isHttp11(bytes: Uint8Array, at: number): boolean {
+  const view = viewOf(bytes)
+  return view.getInt32(at) === http && view.getInt32(at + 4) === slash11
 }
 
 function inVersion(index: number, byte: number): boolean {

@@ -37,6 +37,7 @@ import {
   SECOND_LENGTH,
   UNKNOWN_CODING,
 } from './headRefusals.ts'
+import { viewOf } from './headPiece.ts'
 import { isAuthority, sameSpan } from './scannerTarget.ts'
 
 /** Stages of a field line; those of the first line are smaller. */
@@ -70,6 +71,13 @@ export function scanFields(head: Head, bytes: Uint8Array, stop: number): Outcome
       if (byte === LF) return refuse(head, BAD_LINE_END)
       if (head.fieldCount === head.limits.fields) return refuse(head, MANY_FIELDS)
       head.nameStart = at
+      const length = head.known.lengthOf(head.fieldCount, view, at, stop)
+      if (length > 0) {
+        const refusal = takeKnown(head, bytes, at)
+        if (refusal !== 0) return refuse(head, refusal)
+        at += length
+        continue
+      }
       stage = NAME
     }
     if (stage === NAME) {
@@ -98,6 +106,7 @@ export function scanFields(head: Head, bytes: Uint8Array, stop: number): Outcome
       const refusal = takeField(head, bytes, at - 1)
       if (refusal !== 0) return refuse(head, refusal)
       at++
+      head.known.learn(head, head.fieldCount - 1, bytes, at)
       stage = FIELD_LINE
     } else {
       break
@@ -110,20 +119,8 @@ export function scanFields(head: Head, bytes: Uint8Array, stop: number): Outcome
   return DONE
 }
 
-let viewed: Uint8Array = new Uint8Array(0)
-let lastView: DataView = new DataView(viewed.buffer)
-
-/** A view of these bytes; they are always the same ones but in tests. */
-function viewOf(bytes: Uint8Array): DataView {
-  if (bytes !== viewed) {
-    viewed = bytes
-    lastView = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
-  }
-  return lastView
-}
-
 /** Passes over the bytes of a value, four at a time while none of them is a control character (below 0x20, or DEL). */
-function passValue(bytes: Uint8Array, view: DataView, from: number, stop: number): number {
+export function passValue(bytes: Uint8Array, view: DataView, from: number, stop: number): number {
   let at = from
   for (; at + 4 <= stop; at += 4) {
     const four = view.getInt32(at)
@@ -146,19 +143,41 @@ function takeField(head: Head, bytes: Uint8Array, lineEnd: number): number {
   head.spans[span + 3] = end
   const kind = head.names.kindOf(bytes, head.nameStart, head.nameEnd)
   head.kinds[field] = kind
+  const refusal = takeKind(head, bytes, field, kind)
+  return refusal === 0 && kind === HOST && !isAuthority(bytes, head.valueStart, end) ? BAD_HOST : refusal
+}
+
+/** The same for a line that is as that of an earlier head, which was in order. */
+function takeKnown(head: Head, bytes: Uint8Array, at: number): number {
+  const { known, spans } = head
+  const field = head.fieldCount++
+  const span = 4 * field
+  spans[span] = at
+  spans[span + 1] = at + (known.spans[span + 1] as number)
+  spans[span + 2] = at + (known.spans[span + 2] as number)
+  spans[span + 3] = at + (known.spans[span + 3] as number)
+  const kind = known.kinds[field] as number
+  head.kinds[field] = kind
+  return kind === OTHER ? 0 : takeKind(head, bytes, field, kind)
+}
+
+/** What a field says beyond its line. */
+function takeKind(head: Head, bytes: Uint8Array, field: number, kind: number): number {
+  const start = head.spans[4 * field + 2] as number
+  const end = head.spans[4 * field + 3] as number
   switch (kind) {
     case HOST:
       if (head.host >= 0) return SECOND_HOST
       head.host = field
-      return isAuthority(bytes, head.valueStart, end) ? 0 : BAD_HOST
+      return 0
     case CONTENT_LENGTH:
-      return takeLength(head, bytes, head.valueStart, end)
+      return takeLength(head, bytes, start, end)
     case TRANSFER_ENCODING:
       if (head.chunked) return SECOND_CODING
       head.chunked = true
-      return coding(bytes, head.valueStart, end)
+      return coding(bytes, start, end)
     case CONNECTION:
-      return takeOptions(head, bytes, head.valueStart, end)
+      return takeOptions(head, bytes, start, end)
     case UPGRADE:
       if (head.upgradeField < 0) head.upgradeField = field
       return 0

@@ -1,3 +1,4 @@
+import { Piece } from './headPiece.ts'
 import { describe, expect, it } from 'vitest'
 import { beginBody, Body, decode } from './body.ts'
 import { beginHead, BY_CLOSE, DONE, GET, HEAD, Head, MORE, type Outcome, REFUSED } from './head.ts'
@@ -45,7 +46,7 @@ function targetOf(head: Head, bytes: Uint8Array): string {
     bytes,
     head.pathStart,
     bytesOf(''),
-    bytesOf('h'),
+    new Piece('h'),
     droppedKinds(names),
     into,
     0,
