@@ -7,6 +7,7 @@ import { printable } from './table.ts'
 interface Explanation {
   readonly service: string | null
   readonly backend: string | null
+  readonly candidates?: readonly string[]
   readonly steps: readonly string[]
 }
 
@@ -42,15 +43,15 @@ export const explain = defineCommand({
     if (flags.json) io.out(`${JSON.stringify(found, null, 2)}\n`)
     else {
       found.steps.forEach((step, i) => io.out(`${i + 1}. ${printable(step)}\n`))
-      const { service, backend } = found
-      const end =
-        service === null
-          ? 'no service takes it'
-          : backend === null
-            ? `service ${service} has no backend for it`
-            : `service ${service}, backend ${backend}`
-      io.out(`→ ${printable(end)}\n`)
+      io.out(`→ ${printable(endOf(found))}\n`)
     }
-    return found.backend === null ? exit.failed : exit.ok
+    return found.backend === null && found.candidates === undefined ? exit.failed : exit.ok
   },
 })
+
+function endOf({ service, backend, candidates }: Explanation): string {
+  if (service === null) return 'no service takes it'
+  if (backend !== null) return `service ${service}, backend ${backend}`
+  if (candidates !== undefined) return `service ${service}, one of ${candidates.join(', ')}`
+  return `service ${service} has no backend for it`
+}

@@ -238,6 +238,8 @@ export interface Flow {
 export interface Explanation {
   readonly service: ServiceId | null
   readonly backend: BackendId | null
+  /** One of these takes it, and which cannot be foretold; absent where `backend` says it, or none does. */
+  readonly candidates?: readonly BackendId[]
   /** The steps that led there, one sentence each, in order. */
   readonly steps: readonly string[]
 }

@@ -17,6 +17,10 @@ const shape = z
   .object({
     service: z.string().nullable(),
     backend: z.string().nullable(),
+    candidates: z
+      .array(z.string())
+      .optional()
+      .describe('one of these takes it, where which one cannot be foretold'),
     steps: z.array(z.string()).describe('one sentence each, in order'),
   })
   .meta({ id: 'Explanation' })
@@ -41,14 +45,19 @@ export function explainRoute(app: App, control: Control): void {
       const { protocol = 'tcp', source, destination } = request.query
       const from = familyOf(source) === null ? endpoint('source', source) : { host: source, port: 0 }
       const to = endpoint('destination', destination)
-      const { service, backend, steps } = await control.explain({
+      const { service, backend, candidates, steps } = await control.explain({
         protocol,
         source: canonicalAddress(from.host),
         sourcePort: from.port,
         destination: canonicalAddress(to.host),
         destinationPort: to.port,
       })
-      return answerJson(reply, { service, backend, steps })
+      return answerJson(reply, {
+        service,
+        backend,
+        ...(candidates === undefined ? {} : { candidates }),
+        steps,
+      })
     },
   )
 }

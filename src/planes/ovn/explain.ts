@@ -43,8 +43,8 @@ type Place = NonNullable<ReturnType<typeof whereIs>>
 export async function explainFlow(flow: Flow, surroundings: Surroundings): Promise<Explanation> {
   const { topology, owner } = surroundings
   const steps: string[] = []
-  const candidates = takers(flow, surroundings.services)
-  const [first] = candidates
+  const services = takers(flow, surroundings.services)
+  const [first] = services
   if (first === undefined) {
     return { service: null, backend: null, steps: notTaken(flow, topology) }
   }
@@ -58,26 +58,25 @@ export async function explainFlow(flow: Flow, surroundings: Surroundings): Promi
     `Service ${spec.id} takes ${spec.protocol} ${endpointText(spec.address, spec.port)}${row === null ? ', but has no load balancer in the northbound database' : ` (load balancer ${row.uuid})`}.`,
     placeText(flow, place, surroundings),
   )
-  let backend: string | null = null
+  let taker: Choice['taker'] = { backend: null }
   if (place !== null && path !== null) {
     steps.push(...wayText(path, known, topology))
     if (path.end.kind !== 'stopped') steps.push(endText(path.end, flow))
     else if (last !== undefined) {
       steps.push(`${balancerText(last, place, surroundings)} balances it.`)
       const chosen = choice(known, surroundings)
-      steps.push(...chosen.steps)
-      backend = chosen.backend
-      steps.push(...answersText(last, flow, spec, topology))
+      taker = chosen.taker
+      steps.push(...chosen.steps, ...answersText(last, flow, spec, topology))
     }
   }
   if (row !== null)
     steps.push(...conflictsOf(row, owner, topology).map((conflict) => `Conflict: ${conflictText(conflict)}.`))
   steps.push(...adviceFor(spec, topology).map((advice) => `Advice: ${advice}.`))
   if (place !== null && path !== null) steps.push(...(await evidence(flow, place, path, surroundings)))
-  return { service: spec.id, backend, steps }
+  return { service: spec.id, ...taker, steps }
 
   function balancer(hop: Hop): Known | undefined {
-    return candidates.find((candidate) => balances(hop, candidate, topology))
+    return services.find((known) => balances(hop, known, topology))
   }
 }
 
@@ -177,10 +176,12 @@ function balancerText(hop: Hop, place: Place, { topology, chassisOf }: Surroundi
   return `Router ${hop.row.name}, by its gateway port ${gateway.port.name} on chassis ${chassis},`
 }
 
-function choice(
-  { spec, row }: Known,
-  { health }: Surroundings,
-): { readonly backend: string | null; readonly steps: readonly string[] } {
+interface Choice {
+  readonly taker: Pick<Explanation, 'backend' | 'candidates'>
+  readonly steps: readonly string[]
+}
+
+function choice({ spec, row }: Known, { health }: Surroundings): Choice {
   const listed = row === null ? [] : [...row.vips.values()].flatMap(parseBackends).map(vipText)
   const steps: string[] = []
   const left: { readonly id: string; readonly text: string; readonly slots: number }[] = []
@@ -201,16 +202,16 @@ function choice(
     else steps.push(`${text} takes no new connections: ${why}.`.replace(/^b/, 'B'))
   }
   const total = left.reduce((sum, { slots }) => sum + slots, 0)
-  if (left.length === 0) return { backend: null, steps: [...steps, emptyText(spec)] }
+  if (left.length === 0) return { taker: { backend: null }, steps: [...steps, emptyText(spec)] }
   const [only] = left
   if (left.length === 1 && only !== undefined) {
-    return { backend: only.id, steps: [...steps, `Only ${only.text} is left.`] }
+    return { taker: { backend: only.id }, steps: [...steps, `Only ${only.text} is left.`] }
   }
   const fields = (row?.selection_fields ?? []).join(', ')
   const by = fields === '' ? 'a hash of the connection' : `a hash of ${fields}`
   const shares = left.map(({ text, slots }) => `${text} with ${slots} of ${total} slots`)
   return {
-    backend: null,
+    taker: { backend: null, candidates: left.map(({ id }) => id) },
     steps: [
       ...steps,
       `The datapath chooses by ${by} one of: ${shares.join(', ')}.`,
