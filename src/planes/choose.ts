@@ -5,24 +5,32 @@ import { withoutUndefined } from '../model/pulse.ts'
 import { defaultTimeouts } from '../model/timeouts.ts'
 import { ipvsMissing } from './ipvs/missing.ts'
 import { IpvsPlane } from './ipvs/plane.ts'
+import { OvnPlane } from './ovn/plane.ts'
+import { ovnMissing, ovnOptions } from './ovn/settings.ts'
 import type { Plane } from './plane.ts'
 import { ThreadPlane } from './userspace/thread.ts'
 
 interface ChoiceLog {
   info(text: string): void
+  info(fields: object, text: string): void
   warn(fields: object, text: string): void
 }
 
 interface Choice {
   /** Why it cannot be had here, with the cure; null where it can. */
-  missing(): Promise<string | null>
+  missing(options: DaemonOptions): Promise<string | null>
+  /** False: only who asks for it gets it. */
+  readonly auto: boolean
+  /** It is wanted beside the default plane, too. */
+  wanted?(options: DaemonOptions): boolean
   make(options: DaemonOptions, log: ChoiceLog): Plane
 }
 
 /** The planes of this build; `auto` takes the first that can be had. */
 const choices: Partial<Record<PlaneName, Choice>> = {
   ipvs: {
-    missing: ipvsMissing,
+    missing: () => ipvsMissing(),
+    auto: true,
     make: ({ tcp_timeout: tcp, tcpfin_timeout: tcpfin, udp_timeout: udp, ...options }, log) =>
       new IpvsPlane({
         timeouts: withoutUndefined({ tcp, tcpfin, udp }),
@@ -32,6 +40,7 @@ const choices: Partial<Record<PlaneName, Choice>> = {
   },
   userspace: {
     missing: () => Promise.resolve(null),
+    auto: true,
     make: (options, log) =>
       new ThreadPlane({
         timeouts: {
@@ -41,6 +50,12 @@ const choices: Partial<Record<PlaneName, Choice>> = {
         },
         log,
       }),
+  },
+  ovn: {
+    missing: ovnMissing,
+    auto: false,
+    wanted: ({ ovn_nb }) => ovn_nb !== undefined,
+    make: (options, log) => new OvnPlane(ovnOptions(options, log)),
   },
 }
 
@@ -55,13 +70,15 @@ export async function choosePlanes(
   used: ReadonlySet<PlaneName>,
   log: ChoiceLog,
 ): Promise<Map<PlaneName, Plane>> {
-  const standard = await defaultPlane(options.plane ?? 'auto', log)
+  const standard = await defaultPlane(options, log)
   const planes = new Map<PlaneName, Plane>()
+  const wanted = new Set(names().filter((name) => choices[name]?.wanted?.(options) === true))
   // userspace needs nothing, and so is there for a service that asks for it.
-  for (const name of new Set<PlaneName>([standard, ...used, 'userspace'])) {
+  for (const name of new Set<PlaneName>([standard, ...wanted, ...used, 'userspace'])) {
     const choice = choices[name]
-    const why = choice === undefined ? 'it is not part of this version' : await choice.missing()
+    const why = choice === undefined ? 'it is not part of this version' : await choice.missing(options)
     if (choice !== undefined && why === null) planes.set(name, choice.make(options, log))
+    else if (wanted.has(name)) throw new Error(`the ${name} plane cannot be had here: ${why}`)
     else
       log.warn({ plane: name }, `entries of an earlier run on the ${name} plane cannot be withdrawn: ${why}`)
   }
@@ -84,31 +101,37 @@ function syncDaemons(options: DaemonOptions): IpvsDaemon[] {
   ]
 }
 
+const names = (): PlaneName[] => Object.keys(choices) as PlaneName[]
+
 /** The planes of this build, the best first, and for each why it cannot be had here; null where it can. */
-export async function surveyPlanes(): Promise<{ name: PlaneName; missing: string | null }[]> {
+export async function surveyPlanes(
+  options: DaemonOptions = {},
+): Promise<{ name: PlaneName; missing: string | null }[]> {
   return Promise.all(
     Object.entries(choices).map(async ([name, choice]) => ({
       name: name as PlaneName,
-      missing: await choice.missing(),
+      missing: await choice.missing(options),
     })),
   )
 }
 
-async function defaultPlane(asked: PlaneName | 'auto', log: ChoiceLog): Promise<PlaneName> {
-  const names = Object.keys(choices) as PlaneName[]
+async function defaultPlane(options: DaemonOptions, log: ChoiceLog): Promise<PlaneName> {
+  const { plane: asked = 'auto' } = options
   if (asked !== 'auto') {
     const choice = choices[asked]
     if (choice === undefined) {
       throw new Error(
-        `the ${asked} plane is not part of this version: start with --plane ${names.join(' or ')}, or leave --plane out`,
+        `the ${asked} plane is not part of this version: start with --plane ${names().join(' or ')}, or leave --plane out`,
       )
     }
-    const why = await choice.missing()
+    const why = await choice.missing(options)
     if (why !== null) throw new Error(`the ${asked} plane cannot be had here: ${why}`)
     return asked
   }
-  for (const name of names) {
-    const why = (await choices[name]?.missing()) ?? null
+  for (const name of names()) {
+    const choice = choices[name]
+    if (choice?.auto !== true) continue
+    const why = await choice.missing(options)
     if (why === null) {
       log.info(`plane ${name}: the best that can be had here`)
       return name

@@ -1,0 +1,161 @@
+import type { Endpoint } from '../../../lab/client.ts'
+import { startOvn, type OvnLab, type OvnPort } from '../../../lab/ovn/ovn.ts'
+import { unixctl } from '../../../src/planes/ovn/unixctl.ts'
+import type { Family } from '../../../src/model/address.ts'
+import type { Backend, ClientNetwork, World } from '../world.ts'
+
+/** A world in a virtual network; the plane writes to its databases. */
+export interface OvnWorld extends World {
+  readonly lab: OvnLab
+  /** Of all IPv4 clients; it holds further addresses of 10.1.0.0/16 where a test gives it some. */
+  readonly client: OvnPort
+  /** By number from 1. */
+  readonly servers: readonly OvnPort[]
+}
+
+export interface OvnWorldOptions {
+  /** Servers; at least four. */
+  readonly servers?: number
+  /** Client addresses in each of two IPv4 and two IPv6 networks. */
+  readonly clients?: number
+}
+
+const backendPort = 9000
+const foreignPort = 9001
+
+/**
+ * Clients, a router and servers, on switches of a real OVN of one chassis:
+ *
+ *     client 10.1.0.0/16, fd00:1::/48 ── front ── router ── back ── s1, s2 … 10.2.0.0/16, fd00:2::/48
+ *                                                   └ void 10.4.0.0/24: refuses what no service takes of 10.3.0.0/16, fd00:3::/48
+ */
+export async function ovnWorld({
+  servers: count = 4,
+  clients: perNetwork = 8,
+}: OvnWorldOptions = {}): Promise<OvnWorld> {
+  const lab = await startOvn({ chassis: 1 })
+  try {
+    return await inhabited(lab, count, perNetwork)
+  } catch (error) {
+    lab.close()
+    throw error
+  }
+}
+
+const networks = {
+  front: ['10.1.0.1/16', 'fd00:1::ffff/48'],
+  back: ['10.2.0.1/16', 'fd00:2::ffff/48'],
+  void: ['10.4.0.1/24', 'fd00:4::ffff/64'],
+} as const
+
+async function inhabited(lab: OvnLab, count: number, perNetwork: number): Promise<OvnWorld> {
+  await lab.nbctl(
+    'lr-add',
+    'router',
+    ...Object.entries(networks).flatMap(([name, addresses], number) => [
+      ...['--', 'ls-add', name],
+      ...['--', 'lrp-add', 'router', `router-${name}`, `0a:00:00:01:00:0${number}`, ...addresses],
+      ...['--', 'lsp-add', name, `${name}-router`],
+      ...['--', 'lsp-set-type', `${name}-router`, 'router'],
+      ...['--', 'lsp-set-addresses', `${name}-router`, 'router'],
+      ...['--', 'lsp-set-options', `${name}-router`, `router-port=router-${name}`],
+    ]),
+    ...['--', 'lr-route-add', 'router', '10.3.0.0/16', '10.4.0.2'],
+    ...['--', 'lr-route-add', 'router', 'fd00:3::/48', 'fd00:4::2'],
+  )
+  const several = (address: (n: number) => string): string[] =>
+    Array.from({ length: perNetwork }, (_, index) => address(index + 1))
+  const clientNetworks: Record<Family, ClientNetwork[]> = {
+    4: [1, 2].map((net) => ({ prefix: 24, addresses: several((n) => `10.1.${net}.${n}`) })),
+    6: [1, 2].map((net) => ({ prefix: 64, addresses: several((n) => `fd00:1:0:${net}::${n.toString(16)}`) })),
+  }
+  const gateways = (name: keyof typeof networks): string[] =>
+    networks[name].map((network) => network.replace(/\/.*/, ''))
+  const numbers = Array.from({ length: count }, (_, index) => index + 1)
+  const [client, nobody, ...servers] = await Promise.all([
+    lab.port(1, 'front', 'client', {
+      addresses: [
+        ...clientNetworks[4].flatMap(({ addresses }) => addresses.map((address) => `${address}/16`)),
+        ...clientNetworks[6].flatMap(({ addresses }) => addresses.map((address) => `${address}/48`)),
+      ],
+      gateways: gateways('front'),
+    }),
+    lab.port(1, 'void', 'void', { addresses: ['10.4.0.2/24', 'fd00:4::2/64'], gateways: gateways('void') }),
+    ...numbers.map((n) =>
+      lab.port(1, 'back', `s${n}`, {
+        addresses: [`10.2.1.${n}/16`, `fd00:2::${n}/48`],
+        gateways: gateways('back'),
+      }),
+    ),
+  ])
+  if (client === undefined || nobody === undefined) throw new Error('the client was not made')
+  await nobody.namespace.run('ip', 'route', 'add', 'local', '10.3.0.0/16', 'dev', 'lo')
+  await nobody.namespace.run('ip', 'route', 'add', 'local', 'fd00:3::/48', 'dev', 'lo')
+  const traffic = await client.traffic()
+  const backends: Record<Family, Backend[]> = { 4: [], 6: [] }
+  await Promise.all(
+    servers.map(async (server, index) => {
+      const echoes = await server.traffic()
+      for (const [family, letter] of [
+        [4, 'b'],
+        [6, 'c'],
+      ] as const) {
+        const name = `${letter}${index + 1}`
+        const address = family === 4 ? `10.2.1.${index + 1}` : `fd00:2::${index + 1}`
+        backends[family][index] = { name, address, port: await echoes.listen(name, address, backendPort) }
+      }
+    }),
+  )
+  // The switch takes over changes for traffic that runs within that time, half a second where nothing is said.
+  await lab.chassis[0]?.vsctl('set', 'Open_vSwitch', '.', 'other_config:max-revalidator=10')
+  await lab.sync()
+  const switchd = (command: string): Promise<string> =>
+    unixctl(lab.chassis[0]?.vswitchd.unixctl ?? '', 'ovs-vswitchd', command, [], 5000)
+  let vips = 0
+  let foreign = 0
+  return {
+    name: 'OVN',
+    lab,
+    client,
+    servers,
+    forwarding: new Set(['nat']),
+    attach: { switches: ['front'], routers: [], groups: [] },
+    forgetsClosed: false,
+    backends: (family) => backends[family],
+    clients: (family) => clientNetworks[family],
+    async vip(family) {
+      const n = ++vips
+      return { address: family === 4 ? `10.3.${n >> 8}.${n & 255}` : `fd00:3::${n.toString(16)}`, port: 80 }
+    },
+    exchange: (asked) => traffic.exchange(asked),
+    start: (asked) => traffic.start(asked),
+    stop: (id) => traffic.stop(id),
+    hold: (asked) => traffic.hold(asked),
+    answering: (ids) => traffic.answering(ids),
+    release: (ids) => traffic.release(ids),
+    async releaseAll() {
+      await traffic.releaseAll()
+      // Closed connections stay tracked for minutes. One to another virtual address, from the same port to the same server,
+      // would find its answers' place taken, and Open vSwitch drops its packets.
+      await switchd('dpctl/flush-conntrack')
+    },
+    async settle(what) {
+      if (what !== 'effect') return
+      await lab.sync()
+      // The switch has the flows by now, and takes them over for the traffic that runs.
+      await switchd('revalidator/wait')
+    },
+    async foreign({ address, port }: Endpoint) {
+      const [server] = servers
+      if (server === undefined) throw new Error('the world has no server')
+      const name = `foreign${++foreign}`
+      if (foreign === 1) await (await server.traffic()).listen('foreign', '10.2.1.1', foreignPort)
+      await lab.nbctl('lb-add', name, `${address}:${port}`, `10.2.1.1:${foreignPort}`)
+      await lab.nbctl('ls-lb-add', 'front', name)
+      await lab.sync()
+    },
+    async close() {
+      lab.close()
+    },
+  }
+}
