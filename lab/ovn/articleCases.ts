@@ -17,6 +17,8 @@ export interface ArticleCase {
   readonly snat?: boolean
   /** This web server has been ended. */
   readonly stopped?: 'vm2'
+  /** Torb has its servers checked, and has found out who is down. */
+  readonly checked?: boolean
   /** What the article saw in 2016, in the words of `told`; null: it did not try this. */
   readonly seed: string | null
   readonly now: string
@@ -52,6 +54,17 @@ export const articleCases: readonly ArticleCase[] = [
     stopped: 'vm2',
     seed: `vm1 logs ${lan}; others: refused`,
     now: `vm1 logs ${lan}; others: refused`,
+    advice: null,
+  },
+  {
+    name: 'run 1 with one web server stopped, and a health check',
+    from: 'lan',
+    service: onEdge,
+    snat: true,
+    stopped: 'vm2',
+    checked: true,
+    seed: null,
+    now: `vm1 logs ${lan}`,
     advice: null,
   },
   {

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect, it } from 'vitest'
+import { ovnMissing } from '../../lab/ovn/ovn.ts'
 
 const binary = fileURLToPath(new URL('../../bin/torb', import.meta.url))
 
@@ -51,6 +52,30 @@ it.each(['SIGINT', 'SIGTERM'] as const)('%s ends it and all its processes', asyn
   expect(output()).toContain('ended before a round was over: nothing to judge')
   expect(await processesOf(temporary)).toEqual([])
   expect(await readdir(temporary)).toEqual([])
+  await rm(temporary, { recursive: true })
+})
+
+const missing = ovnMissing()
+if (missing !== null) console.log(`skipped: torb demo --ovn: ${missing}`)
+
+it.skipIf(missing !== null)('--ovn plays on a virtual network, of which Ctrl-C leaves nothing', async () => {
+  const temporary = await mkdtemp(join(tmpdir(), 'torb-demo-test-'))
+  const { child, output, done } = demo(temporary, '--ovn', '--seconds', '10')
+  while (!/vm3 asks .* the servers log 10\.127\.0\.129/.test(output())) {
+    expect({ code: child.exitCode, output: output() }).toMatchObject({ code: null })
+    await new Promise((resolve) => setTimeout(resolve, 50))
+  }
+  expect(output()).toMatch(/lan asks .* the servers log 10\.127\.0\.130$/m)
+  expect(output()).toContain('Torb warns: gateway router edge1')
+  const pids = await processesOf(temporary)
+  expect(pids.length).toBeGreaterThan(10)
+  child.kill('SIGINT')
+  expect(await done).toBe(1)
+  expect(output()).toContain('ended before a round was over: nothing to judge')
+  expect(await processesOf(temporary)).toEqual([])
+  expect(await readdir(temporary)).toEqual([])
+  const makers = (await readdir('/run/netns')).map((name) => name.split('-')[1] ?? '')
+  expect(makers.filter((pid) => pids.includes(pid))).toEqual([])
   await rm(temporary, { recursive: true })
 })
 

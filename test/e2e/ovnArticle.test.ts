@@ -1,21 +1,37 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { startArticle, type Article } from '../../lab/ovn/article.ts'
 import { articleCases } from '../../lab/ovn/articleCases.ts'
 import { ovnMissing } from '../../lab/ovn/ovn.ts'
-import { playByHand } from './ovnArticle.ts'
+import type { RunningDaemon } from '../rig.ts'
+import { play, startTorb } from './ovnArticle.ts'
 
 const missing = ovnMissing()
 if (missing !== null) console.log(`skipped: the article on OVN's load balancer: ${missing}`)
 
-describe.skipIf(missing !== null)("the article on OVN's load balancer (2016)", () => {
+describe.skipIf(missing !== null)("the article on OVN's load balancer (2016), its services by Torb", () => {
   let article: Article
+  let torb: RunningDaemon
 
   beforeAll(async () => {
     article = await startArticle({ chassis: 2 })
+    torb = await startTorb(article)
   })
-  afterAll(() => article?.[Symbol.dispose]())
+  afterAll(async () => {
+    await torb?.[Symbol.asyncDispose]()
+    article?.[Symbol.dispose]()
+  })
 
   it.each(articleCases)('$name', async (attempt) => {
-    expect(await playByHand(article, attempt)).toBe(attempt.now)
+    const { met, advice } = await play(article, torb, attempt)
+    expect(met).toBe(attempt.now)
+    expect(advice).toEqual(attempt.advice === null ? [] : [expect.stringContaining(attempt.advice)])
+  })
+
+  it('leaves nothing of services that were deleted', async () => {
+    const { lab } = article
+    // A row that resets connections may stand a moment longer.
+    while ((await lab.nbctl('--bare', '--columns=name', 'list', 'Load_Balancer')) !== '') await sleep(20)
+    expect(await lab.nbctl('get', 'Logical_Router', 'edge1', 'options')).not.toContain('lb_force_snat_ip')
   })
 })

@@ -15,6 +15,7 @@ import { ipvsScale } from './ipvs/scale.ts'
 import { kills } from './kills.ts'
 import { killWithDown } from './killWithDown.ts'
 import { powerCuts } from './powerCuts.ts'
+import { ovnArticle } from './ovnArticle.ts'
 import { pulses } from './pulses.ts'
 import { scale } from './scale.ts'
 import type { Show } from './show.ts'
@@ -31,6 +32,7 @@ export const shows: Readonly<Record<string, Show>> = {
   consul,
   etcd,
   feedback,
+  'ovn-article': ovnArticle,
   'http-fuzz': httpFuzz,
   'gateway-churn': gatewayChurn,
   'gateway-two-workers': gatewayTwoWorkers,
