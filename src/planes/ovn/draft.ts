@@ -10,6 +10,7 @@ import type { NamedUuid, Operation, Uuid } from './ovsdb/ovsdb.ts'
 import { mark } from './marks.ts'
 import { specOf } from './ownRows.ts'
 import { lacks, wrong } from './refusals.ts'
+import { rowOfForeign } from './foreign.ts'
 import { vipKey } from './rows.ts'
 import type { NorthboundRow } from './tables.ts'
 import { variableFor, variableOf, variableOperations, type Variable } from './templates.ts'
@@ -62,8 +63,8 @@ export class Draft {
     if (after !== null) this.#check(after, present)
     const moved = after !== null && (present === null || placeOf(present) !== placeOf(after))
     const found = moved ? collision(this.#view, after, this.#after) : null
-    const adopted = before === null || row !== null ? null : (found?.row ?? null)
-    if (found !== null && adopted === null) throw taken(key, found.text)
+    const adopted = change.foreign === true && before !== null ? this.#adopted(before) : null
+    if (found !== null && (adopted === null || found.row?.uuid !== adopted.uuid)) throw taken(key, found.text)
     const routers = this.#routersOf(key, present, after)
     const operations = after === null ? this.#removal(key) : this.#writing(after, present, row ?? adopted)
     this.#operations.push(...operations)
@@ -92,6 +93,23 @@ export class Draft {
         ? []
         : variableOperations(northbound.rows('Chassis_Template_Var').values(), this.#variables, owner)),
     ]
+  }
+
+  /** The row of an entry that is taken over. @throws Refusal where it cannot be */
+  #adopted(entry: VirtualService): BalancerRow {
+    const { northbound, owner } = this.#view
+    const row = rowOfForeign(northbound, entry)
+    if (row === null)
+      throw new Refusal(
+        'refused',
+        `load balancer ${entry.id} is gone: somebody removed it just now; ask again`,
+      )
+    const other = row.external_ids.get(mark.owner)
+    if (other === undefined || other === owner) return row
+    throw new Refusal(
+      'refused',
+      `load balancer ${entry.id} is marked ${mark.owner}=${other}, so another Torb writes it: delete it there, or remove the mark`,
+    )
   }
 
   #check(after: VirtualService, present: VirtualService | null): void {

@@ -21,8 +21,24 @@ export function foreignServices(
   const places = placesOf(database)
   return [...database.rows('Load_Balancer').values()]
     .filter((row) => row.external_ids.get(mark.owner) !== owner)
-    .flatMap((row) => servicesOf(row, places.get(row.uuid) ?? nowhere))
-    .filter((service) => endpoints === null || endpoints.has(endpointKey(service)))
+    .flatMap((row) =>
+      servicesOf(row, places.get(row.uuid) ?? nowhere).flatMap((service) => {
+        if (endpoints !== null && !endpoints.has(endpointKey(service))) return []
+        const named = row.name === '' ? service : { ...service, id: row.name }
+        rowsOfForeign.set(named, row.uuid)
+        return [named]
+      }),
+    )
+}
+
+const rowsOfForeign = new WeakMap<VirtualService, Uuid>()
+
+/** The row that a service of `foreignServices` was read from, as it is now; null where it is gone. */
+export function rowOfForeign(
+  database: Database,
+  service: VirtualService,
+): NorthboundRow<'Load_Balancer'> | null {
+  return database.rows('Load_Balancer').get(rowsOfForeign.get(service) ?? '') ?? null
 }
 
 const nowhere: Attach = { switches: [], routers: [], groups: [] }

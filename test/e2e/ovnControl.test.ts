@@ -1,0 +1,183 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { ovnMissing, startOvn, type OvnLab } from '../../lab/ovn/ovn.ts'
+import type { OpenControl } from '../../src/control/open.ts'
+import { OvnPlane } from '../../src/planes/ovn/plane.ts'
+import { memoryControl } from '../fixtures/memoryControl.ts'
+import { MemoryStore } from '../fixtures/memoryStore.ts'
+
+const missing = ovnMissing()
+if (missing !== null) console.log(`skipped: a virtual network under control: ${missing}`)
+
+const attach = { switches: ['inside'] }
+const backend = { port: 80, pulse: { type: 'none' } }
+
+describe.skipIf(missing !== null)('a virtual network under control', () => {
+  let lab: OvnLab
+  const warned: string[] = []
+
+  beforeAll(async () => {
+    lab = await startOvn({ chassis: 1 })
+    await lab.nbctl('ls-add', 'inside', '--', 'ls-add', 'dmz')
+  }, 60_000)
+  afterAll(() => lab?.close())
+
+  /** A Torb of this mark; it ends with the returned object. */
+  async function torb(
+    owner: string,
+    options: { adopt?: boolean; observe?: boolean; store?: MemoryStore } = {},
+  ): Promise<OpenControl & AsyncDisposable> {
+    const { store = new MemoryStore(), ...rest } = options
+    const log = { info: () => undefined, warn: (_: object, text: string) => void warned.push(text) }
+    const plane = new OvnPlane({
+      northbound: [lab.nbAddress],
+      southbound: [lab.sbAddress],
+      owner,
+      log,
+    })
+    const control = await memoryControl(store, plane, { ...rest, log })
+    return Object.assign(control, { [Symbol.asyncDispose]: () => control.close() })
+  }
+
+  const column = async (name: string, column: string): Promise<string> =>
+    (await lab.nbctl('--bare', `--columns=${column}`, 'find', 'Load_Balancer', `name=${name}`)).trim()
+
+  it('a write is applied when all chassis have followed; one that is held lags by its name', async () => {
+    await using control = await torb('effect')
+    const [chassis] = lab.chassis
+    await control.createService('web', { host: '10.9.1.1', port: 80, attach }, 'rest')
+    expect(await control.applied('web', 10_000)).toEqual({ state: 'applied', lagging: [] })
+    expect(control.service('web')?.reconcile).toMatchObject({ state: 'applied', lagging: [] })
+
+    chassis?.controller.freeze()
+    try {
+      await control.createBackend('web', 'a', { ...backend, host: '10.8.0.1' }, 'rest')
+      expect(control.service('web')?.reconcile.state).toBe('accepted')
+      await expect
+        .poll(() => control.service('web')?.reconcile, { timeout: 10_000 })
+        .toMatchObject({ message: 'not in effect yet on hv1', lagging: ['hv1'] })
+      expect(await control.applied('web', 20)).toEqual({ state: 'accepted', lagging: ['hv1'] })
+      expect((await control.planes())[0]?.lag).toMatchObject({ services: 1, lagging: new Map([['hv1', 1]]) })
+    } finally {
+      chassis?.controller.thaw()
+    }
+    expect(await control.applied('web', 10_000)).toEqual({ state: 'applied', lagging: [] })
+    await control.deleteService('web', 'rest')
+    expect(await control.applied('web', 10_000)).toEqual({ state: 'applied', lagging: [] })
+  }, 60_000)
+
+  it('with --observe what somebody does with ovn-nbctl is told and left until the next write', async () => {
+    await using control = await torb('watched', { observe: true })
+    await control.createService('seen', { host: '10.9.2.1', port: 80, attach }, 'rest')
+    await control.createBackend('seen', 'a', { ...backend, host: '10.8.0.1' }, 'rest')
+    const listed = await column('seen', 'vips')
+    await lab.nbctl(
+      '--may-exist',
+      'lb-add',
+      'seen',
+      '10.9.2.1:80',
+      '10.8.0.7:80',
+      '--',
+      'ls-lb-del',
+      'inside',
+      'seen',
+    )
+    await expect.poll(() => control.service('seen')?.reconcile.state, { timeout: 10_000 }).toBe('drifted')
+    expect(control.service('seen')?.reconcile.message).toMatch(/attach/)
+    await sleep(600)
+    expect(await column('seen', 'vips')).toContain('10.8.0.7:80')
+    await control.patchBackend('seen', 'a', { weight: 7 }, 'rest')
+    expect(control.service('seen')?.reconcile.state).not.toBe('drifted')
+    expect(await column('seen', 'vips')).toBe(listed)
+    expect(await lab.nbctl('ls-lb-list', 'inside')).toContain('seen')
+    await control.deleteService('seen', 'rest')
+  }, 60_000)
+
+  it('without it the same is repaired', async () => {
+    await using control = await torb('repaired')
+    await control.createService('fixed', { host: '10.9.3.1', port: 80, attach }, 'rest')
+    await lab.nbctl('ls-lb-del', 'inside', 'fixed')
+    await expect.poll(() => lab.nbctl('ls-lb-list', 'inside'), { timeout: 10_000 }).toContain('fixed')
+    const types = control.events.since(0).map(({ event }) => event.type)
+    expect(types).toEqual(expect.arrayContaining(['plane-drift', 'plane-repaired']))
+    await control.deleteService('fixed', 'rest')
+  }, 60_000)
+
+  it('with --adopt what is there becomes services, marked in place; of several addresses each its own', async () => {
+    await lab.nbctl(
+      '--reject',
+      'lb-add',
+      'shop',
+      '10.9.4.1:80',
+      '10.8.0.1:80,10.8.0.1:80,10.8.0.2:80',
+      '--',
+      'ls-lb-add',
+      'inside',
+      'shop',
+      '--',
+      'lb-add',
+      'mail',
+      '10.9.4.2:25',
+      '10.8.0.3:25',
+      '--',
+      'lb-add',
+      'mail',
+      '10.9.4.2:143',
+      '10.8.0.3:143',
+      '--',
+      'ls-lb-add',
+      'dmz',
+      'mail',
+      '--',
+      'lb-add',
+      'loose',
+      '10.9.4.3:53',
+      '10.8.0.4:53',
+      'udp',
+      '--',
+      'lb-add',
+      'theirs',
+      '10.9.4.4:80',
+      '10.8.0.4:80',
+      '--',
+      'set',
+      'Load_Balancer',
+      'theirs',
+      'external_ids:torb-owner=somebody',
+    )
+    const uuid = await column('shop', '_uuid')
+    const store = new MemoryStore()
+    {
+      await using control = await torb('new', { adopt: true, store })
+      await control.importForeign()
+      expect(control.serviceIds().toSorted()).toEqual(['loose', 'mail', 'mail-2', 'shop'])
+      expect(warned).toEqual([expect.stringMatching(/theirs is marked torb-owner=somebody/)])
+      expect(await control.applied('shop', 10_000)).toEqual({ state: 'applied', lagging: [] })
+      expect(control.service('shop')).toMatchObject({
+        address: '10.9.4.1',
+        options: { port: 80, method: 'wrr', attach },
+      })
+      expect(
+        control.backends('shop').map(({ address, effectiveWeight }) => [address, effectiveWeight]),
+      ).toEqual([
+        ['10.8.0.1', 2],
+        ['10.8.0.2', 1],
+      ])
+      expect(control.service('loose')?.options).toMatchObject({ protocol: 'udp', port: 53 })
+      expect(
+        ['mail', 'mail-2']
+          .map((id) => control.service(id)?.options.port)
+          .toSorted((a, b) => Number(a) - Number(b)),
+      ).toEqual([25, 143])
+    }
+    expect(await column('shop', '_uuid')).toBe(uuid)
+    expect(await column('shop', 'external_ids')).toContain('torb-owner=new')
+    expect((await lab.nbctl('ls-lb-list', 'dmz')).match(/10\.9\.4\.2/g)?.length).toBe(2)
+    {
+      await using control = await torb('new', { adopt: true, store })
+      await control.importForeign()
+      expect(control.serviceIds().toSorted()).toEqual(['loose', 'mail', 'mail-2', 'shop'])
+      expect(control.events.since(0).map(({ event }) => event.type)).toEqual([])
+    }
+  }, 60_000)
+})
