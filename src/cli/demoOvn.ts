@@ -115,6 +115,9 @@ export async function playOvn(
   { directory, seconds, signal }: { directory: string; seconds: number; signal: AbortSignal },
 ): Promise<Verdict[]> {
   requireStage()
+  io.out(
+    'a virtual network is laid out: two routers, two web servers, three clients, OVN on one hypervisor\n',
+  )
   const { ready } = await children.start([], () => {}, stage)
   const [, url = '', northbound = '', southbound = ''] = / ready (\S+) (\S+) (\S+)/.exec(ready) ?? []
   const daemon = await children.start([
