@@ -1,3 +1,4 @@
+import { complaints } from '../model/complaints.ts'
 import { parseInterval } from '../model/duration.ts'
 import type { PulseOptions } from '../model/pulse.ts'
 import type { DestinationCheck } from '../planes/plane.ts'
@@ -12,7 +13,6 @@ const udpWaitMs = 3000
 const fastIntervalMs = 2000
 /** After a restart the first check comes within this, however long the interval. */
 const firstSoonMs = 2000
-const complaintEveryMs = 10_000
 
 /** Who is checked. */
 export interface CheckedPlace {
@@ -92,10 +92,9 @@ function checkOf(pulse: PulseOptions, { host, address, port }: CheckedPlace): Ch
  * as it is.
  */
 export function undecidedChecks(log: Log, now: () => number): (who: object, reason: string) => void {
-  let quietUntil = 0
+  const due = complaints(now)
   return (who, reason) => {
-    if (reason === '' || now() < quietUntil) return
-    quietUntil = now() + complaintEveryMs
+    if (reason === '' || due() === null) return
     log.warn(who, `health checks cannot be made: ${reason}`)
   }
 }

@@ -141,12 +141,17 @@ export class FunctionTable {
     }
   }
 
-  /** Makes the file's functions those of the configuration: all of them, or none. */
-  replaceConfigured(functions: ReadonlyMap<FunctionName, FunctionSpec>): void {
+  /** @throws Refusal where `replaceConfigured` would not take these */
+  checkConfigured(functions: ReadonlyMap<FunctionName, FunctionSpec>): void {
     for (const [name, spec] of functions) {
       const own = spec.ips.find((text) => this.#isOwn(text))
       if (own !== undefined) throw invalid(`function "${name}": ${ownApi(own)}`)
     }
+  }
+
+  /** Makes the file's functions those of the configuration: all of them, or none. */
+  replaceConfigured(functions: ReadonlyMap<FunctionName, FunctionSpec>): void {
+    this.checkConfigured(functions)
     const layer = this.#layer('file')
     for (const name of layer.keys()) {
       if (functions.has(name)) continue

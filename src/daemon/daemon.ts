@@ -220,10 +220,13 @@ async function takeOver(
   path: string | undefined,
   file: Config | null,
 ): Promise<void> {
+  const configured = file?.functions ?? new Map()
+  // First all that may be refused: a file with a mistake changes nothing.
+  functions.table.checkConfigured(configured)
   const outcome = await control.replaceConfigured(file?.services ?? [])
   if (!outcome.ok)
     throw new Error(`${file?.place(outcome.service, outcome.backend) ?? ''}: ${outcome.message}`)
-  functions.table.replaceConfigured(file?.functions ?? new Map())
+  functions.table.replaceConfigured(configured)
   await functions.table.published()
   if (path === undefined) return
   control.events.record({

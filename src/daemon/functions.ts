@@ -11,6 +11,7 @@ import { openFileLimit } from '../kernel/limits.ts'
 import { endpointText, familyOf } from '../model/address.ts'
 import type { DaemonOptions } from '../model/daemon.ts'
 import { readInstance } from '../model/function.ts'
+import { tokenCharacters } from '../model/token.ts'
 import { startEtcd, type EtcdSource } from '../sources/etcd/etcd.ts'
 import { etcdOptions } from '../sources/etcd/options.ts'
 import { feedbackOptions } from '../sources/feedback/options.ts'
@@ -170,9 +171,11 @@ function whyNotStarted(error: unknown, { access_log: file }: DaemonOptions, plac
   return `the gateway cannot listen on ${place}: ${code === undefined ? message : listenErrors[code]}`
 }
 
+const notToken = new RegExp(`[^${tokenCharacters}]`, 'g')
+
 /** What of a host's name stands in the name of a header field. */
 function nodeName(text: string): string {
-  return text.replaceAll(/[^!#$%&'*+.^_`|~0-9A-Za-z-]/g, '-').slice(0, 100) || 'torb'
+  return text.replaceAll(notToken, '-').slice(0, 100) || 'torb'
 }
 
 /** @throws Error that names the file */

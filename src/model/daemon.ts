@@ -6,6 +6,7 @@ import { functionBody } from './function.ts'
 import { planeNames } from './names.ts'
 import { isOvsdbAddress, splitAddresses } from './ovsdbAddress.ts'
 import { serviceBody } from './service.ts'
+import { tokenCharacters } from './token.ts'
 
 const path = z.string().min(1).max(4096)
 const seconds = z.number().int().min(1).max(31_536_000)
@@ -134,7 +135,10 @@ export const daemonOptions = z.strictObject({
     .optional(),
   gateway_node: z
     .string()
-    .regex(/^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}$/, 'must be at most 100 letters, digits, dots and dashes')
+    .regex(
+      new RegExp(`^[${tokenCharacters}]{1,100}$`),
+      'must be at most 100 letters, digits, dots and dashes',
+    )
     .describe('name of this node in the headers of forwarded requests')
     .optional(),
   gateway_peers: z

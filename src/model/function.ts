@@ -4,6 +4,7 @@ import { parseInterval } from './duration.ts'
 import { fieldNames, issueText, unknownFieldText } from './issues.ts'
 import { pulseBody, readPulse, withoutUndefined, type PulseOptions } from './pulse.ts'
 import { invalid, type Refusal } from './refusal.ts'
+import { token } from './token.ts'
 
 export const selectionMethods = ['wrr', 'least-request', 'hash'] as const
 export type SelectionMethod = (typeof selectionMethods)[number]
@@ -58,7 +59,7 @@ const fields = {
   method: z.enum(selectionMethods).optional().describe('how an instance is chosen; default wrr'),
   hash_header: z
     .string()
-    .regex(/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/, 'must be the name of a header field')
+    .regex(token, 'must be the name of a header field')
     .max(64)
     .optional()
     .describe('what method hash goes by; default: the address of the client')

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { parseInterval } from './duration.ts'
 import { pulseTypes, type PulseType } from './names.ts'
 import { invalid, message } from './refusal.ts'
+import { token } from './token.ts'
 
 /** An integer, or digits in a string as GORB's clients send them. */
 const count = (name: string, min: number, max: number) =>
@@ -14,8 +15,6 @@ const count = (name: string, min: number, max: number) =>
     .refine((value) => Number.isInteger(value) && value >= min && value <= max, {
       error: `${name} must be a whole number from ${min} to ${max}`,
     })
-
-const token = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
 
 export const pulseArgsBody = z
   .strictObject({

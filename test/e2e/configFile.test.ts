@@ -60,6 +60,11 @@ describe('a configuration file', () => {
       writeFileSync(file, configuration(other, ['a']))
       await hangUp(daemon, 'config-refused', 2)
       expect(daemon.errors()).toContain(`service \\"mine\\" has tcp 127.0.0.1:${other} already`)
+      // A function that would forward to Torb's own API.
+      const own = new URL(daemon.url).host
+      writeFileSync(file, configuration(port, ['a'], `functions: { f: { ips: ['${own}'], weights: [1] } }`))
+      await hangUp(daemon, 'config-refused', 3)
+      expect(daemon.errors()).toContain(`instance ${own} is Torb's own API`)
       expect(await get('/service/web')).toMatchObject({ backends: ['a', 'b'] })
 
       writeFileSync(file, configuration(port, ['b', 'c', 'a']))

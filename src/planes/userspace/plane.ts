@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { openFileLimit } from '../../kernel/limits.ts'
 import { ringMissing } from '../../kernel/uring/probe.ts'
+import { complaints } from '../../model/complaints.ts'
 import type { ServiceId } from '../../model/names.ts'
 import { defaultTimeouts } from '../../model/timeouts.ts'
 import type { Transport } from '../../proxy/transport.ts'
@@ -44,8 +45,6 @@ interface Bounds {
 }
 
 const tickMs = 250
-/** Complaints of one kind that would come every millisecond come every ten seconds. */
-const quietMs = 10_000
 const closePollMs = 20
 
 /** Balances TCP, UDP and HTTP by proxying in this process. Needs no privilege; traffic ends with the process. */
@@ -76,7 +75,7 @@ export class UserspacePlane implements Plane {
       descriptors: new Places(bounds.descriptors),
       flows: new Places(bounds.flows),
       templates: new Places(bounds.templates),
-      complain: complaints(clock, options.log),
+      complain: complainTo(options.log, complaints(clock)),
     }
   }
 
@@ -236,18 +235,9 @@ function defaultBounds(): Bounds {
   return { descriptors, flows: Math.floor(descriptors / 2), templates: 65_536 }
 }
 
-function complaints(clock: () => number, log: PlaneLog | undefined): Context['complain'] {
-  let last = -Infinity
-  let suppressed = 0
-  return (service, what) => {
-    if (log === undefined) return
-    const now = clock()
-    if (now - last < quietMs) {
-      suppressed++
-      return
-    }
-    log.warn({ service, suppressed }, what)
-    last = now
-    suppressed = 0
+const complainTo =
+  (log: PlaneLog | undefined, due: ReturnType<typeof complaints>): Context['complain'] =>
+  (service, what) => {
+    const suppressed = log === undefined ? null : due()
+    if (suppressed !== null) log?.warn({ service, suppressed }, what)
   }
-}
