@@ -88,7 +88,7 @@ export class Rig {
 
   /** Connections that tell of shares: `exact` of them where the plane counts, more where it hashes. */
   enough(exact: number): number {
-    return this.can.spread === 'exact' ? exact : 400
+    return this.can.spread === 'exact' ? exact : 240
   }
 
   /** Each backend has its part by these weights: exactly where the plane counts, else as near as draws come. */

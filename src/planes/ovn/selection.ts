@@ -13,15 +13,11 @@ export const learned = ({ persistence, ovn }: VirtualService): boolean =>
 export function selectionFields(spec: VirtualService): readonly SelectionField[] {
   const [source, destination] =
     spec.family === 4 ? (['ip_src', 'ip_dst'] as const) : (['ipv6_src', 'ipv6_dst'] as const)
-  switch (spec.scheduler) {
-    case 'sh':
-    case 'mh':
-      return (spec.flags & flagBit.port) === 0 ? [source] : [source, 'tp_src']
-    case 'dh':
-      return [destination]
-    default:
-      return spec.persistence === null || learned(spec) ? [] : [source, destination]
-  }
+  const { scheduler, flags, persistence } = spec
+  if (scheduler === 'dh') return [destination]
+  if (scheduler === 'sh' || scheduler === 'mh')
+    return (flags & flagBit.port) === 0 ? [source] : [source, 'tp_src']
+  return persistence === null || learned(spec) ? [] : [source, destination]
 }
 
 /** How weights become a list of backends. */

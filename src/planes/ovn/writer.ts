@@ -147,9 +147,10 @@ export class Writer {
   /** @throws Refusal `unreachable`, which is `#idle` */
   async #mayWrite(): Promise<void> {
     const { northbound, owner } = this.#view
-    const { connected, problem, since } = northbound.state
-    const asked = since + lockMs
-    while (connected && !this.#lock.held && Date.now() < asked && !this.#closed) await sleep(5)
+    const deadline = northbound.state.since + lockMs
+    const early = (): boolean => northbound.state.connected && !this.#lock.held && Date.now() < deadline
+    while (!this.#closed && early()) await sleep(5)
+    const { connected, problem } = northbound.state
     if (connected && this.#lock.held) return
     this.#idle = new Refusal(
       'unreachable',

@@ -1,5 +1,6 @@
 import type { Endpoint } from '../../../lab/client.ts'
 import { startOvn, type OvnLab, type OvnPort } from '../../../lab/ovn/ovn.ts'
+import { connectOvsdb } from '../../../src/planes/ovn/ovsdb/client.ts'
 import { unixctl } from '../../../src/planes/ovn/unixctl.ts'
 import type { Family } from '../../../src/model/address.ts'
 import type { Backend, ClientNetwork, World } from '../world.ts'
@@ -48,21 +49,52 @@ const networks = {
   void: ['10.4.0.1/24', 'fd00:4::ffff/64'],
 } as const
 
+/** What waits until all chassis have what the northbound database holds: `ovn-nbctl --wait=hv sync`, without a process. */
+async function follower(lab: OvnLab): Promise<{ follow: () => Promise<void>; close: () => Promise<void> }> {
+  const database = await connectOvsdb({
+    database: 'OVN_Northbound',
+    addresses: [lab.nbAddress],
+    tables: { NB_Global: { required: { hv_cfg: 'integer' } } },
+    leaderOnly: false,
+    log: { info() {}, warn() {} },
+  })
+  const reached = (): number => [...database.rows('NB_Global').values()][0]?.hv_cfg ?? 0
+  return {
+    follow: async () => {
+      const results = await database.transact([
+        { op: 'mutate', table: 'NB_Global', where: [], mutations: [['nb_cfg', '+=', 1]] },
+        { op: 'select', table: 'NB_Global', where: [], columns: ['nb_cfg'] },
+      ])
+      const number = Number(results[1]?.rows?.[0]?.['nb_cfg'])
+      await new Promise<void>((resolve) => {
+        const look = (): void => {
+          if (reached() < number) return
+          end()
+          resolve()
+        }
+        const end = database.subscribe(look)
+        look()
+      })
+    },
+    close: () => database.close(),
+  }
+}
+
 async function inhabited(lab: OvnLab, count: number, perNetwork: number): Promise<OvnWorld> {
-  await lab.nbctl(
-    'lr-add',
-    'router',
+  const commands = [
+    'lr-add router',
     ...Object.entries(networks).flatMap(([name, addresses], number) => [
-      ...['--', 'ls-add', name],
-      ...['--', 'lrp-add', 'router', `router-${name}`, `0a:00:00:01:00:0${number}`, ...addresses],
-      ...['--', 'lsp-add', name, `${name}-router`],
-      ...['--', 'lsp-set-type', `${name}-router`, 'router'],
-      ...['--', 'lsp-set-addresses', `${name}-router`, 'router'],
-      ...['--', 'lsp-set-options', `${name}-router`, `router-port=router-${name}`],
+      `ls-add ${name}`,
+      `lrp-add router router-${name} 0a:00:00:01:00:0${number} ${addresses.join(' ')}`,
+      `lsp-add ${name} ${name}-router`,
+      `lsp-set-type ${name}-router router`,
+      `lsp-set-addresses ${name}-router router`,
+      `lsp-set-options ${name}-router router-port=router-${name}`,
     ]),
-    ...['--', 'lr-route-add', 'router', '10.3.0.0/16', '10.4.0.2'],
-    ...['--', 'lr-route-add', 'router', 'fd00:3::/48', 'fd00:4::2'],
-  )
+    'lr-route-add router 10.3.0.0/16 10.4.0.2',
+    'lr-route-add router fd00:3::/48 fd00:4::2',
+  ]
+  await lab.nbctl(...commands.join(' -- ').split(' '))
   const several = (address: (n: number) => string): string[] =>
     Array.from({ length: perNetwork }, (_, index) => address(index + 1))
   const clientNetworks: Record<Family, ClientNetwork[]> = {
@@ -106,11 +138,10 @@ async function inhabited(lab: OvnLab, count: number, perNetwork: number): Promis
       }
     }),
   )
-  // The switch takes over changes for traffic that runs within that time, half a second where nothing is said.
-  await lab.chassis[0]?.vsctl('set', 'Open_vSwitch', '.', 'other_config:max-revalidator=10')
   await lab.sync()
   const switchd = (command: string): Promise<string> =>
     unixctl(lab.chassis[0]?.vswitchd.unixctl ?? '', 'ovs-vswitchd', command, [], 5000)
+  const { follow, close: leave } = await follower(lab)
   let vips = 0
   let foreign = 0
   return {
@@ -141,9 +172,9 @@ async function inhabited(lab: OvnLab, count: number, perNetwork: number): Promis
     },
     async settle(what) {
       if (what !== 'effect') return
-      await lab.sync()
-      // The switch has the flows by now, and takes them over for the traffic that runs.
-      await switchd('revalidator/wait')
+      await follow()
+      // What the switch keeps for traffic that runs follows its flows at its own pace, on a busy machine after a while.
+      await switchd('revalidator/purge')
     },
     async foreign({ address, port }: Endpoint) {
       const [server] = servers
@@ -155,6 +186,7 @@ async function inhabited(lab: OvnLab, count: number, perNetwork: number): Promis
       await lab.sync()
     },
     async close() {
+      await leave()
       lab.close()
     },
   }
