@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { createServer, type AddressInfo } from 'node:net'
 import { describe, expect, it } from 'vitest'
-import { pulseUnreachable, reach } from './reach.ts'
+import { reach } from './reach.ts'
 
 describe('whether a check gets to an address', () => {
   it('it does where somebody listens, and where the connection is refused', async () => {
@@ -16,11 +16,5 @@ describe('whether a check gets to an address', () => {
   it('it does not where no route leads', async () => {
     // The broadcast address of every network.
     expect(await reach('255.255.255.255', 80)).toBe('network unreachable')
-  })
-
-  it('the refusal has reason and cure', () => {
-    expect(pulseUnreachable('http', 'fd00::3', 80, 'no route to host').message).toContain(
-      'does not reach [fd00::3]:80 (no route to host): give "pulse": {"type": "tcp"}',
-    )
   })
 })

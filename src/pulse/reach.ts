@@ -1,7 +1,4 @@
 import { Socket } from 'node:net'
-import { endpointText } from '../model/address.ts'
-import type { PulseType } from '../model/names.ts'
-import { invalid, type Refusal } from '../model/refusal.ts'
 import { failure, noAnswer } from './reasons.ts'
 
 /** Long enough for a SYN that is lost once (RFC 6298: it is sent again after 1 s). */
@@ -33,9 +30,3 @@ export function reach(address: string, port: number, timeoutMs = patienceMs): Pr
     socket.connect({ host: address, port })
   })
 }
-
-/** A pulse that would be carried out from here, where the backend is not reached. @param reason as `reach` gives it */
-export const pulseUnreachable = (type: PulseType, address: string, port: number, reason: string): Refusal =>
-  invalid(
-    `a ${type} pulse is carried out from this host, which does not reach ${endpointText(address, port)} (${reason}): give "pulse": {"type": "tcp"}, which OVN carries out on the backend's chassis, or run Torb where the virtual network can be reached`,
-  )
