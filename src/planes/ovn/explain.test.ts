@@ -17,13 +17,15 @@ interface Given extends Partial<Omit<Surroundings, 'topology' | 'services'>> {
   readonly spec?: Partial<VirtualService>
   readonly on?: { readonly switches?: readonly string[]; readonly routers?: readonly string[] }
   readonly from?: string
+  /** The service's address where absent. */
+  readonly to?: string
   /** Value of `vips`. */
   readonly list?: string
   readonly columns?: Parameters<Layout['balancer']>[3]
 }
 
 async function explained(layout: Layout, given: Given): Promise<Explanation> {
-  const { spec: fields, on = {}, from = '172.16.255.194', columns, list, ...rest } = given
+  const { spec: fields, on = {}, from = '172.16.255.194', to, columns, list, ...rest } = given
   const spec = plainService({
     address: switchVip,
     destinations: two,
@@ -38,7 +40,7 @@ async function explained(layout: Layout, given: Given): Promise<Explanation> {
     protocol: 'tcp',
     source: from,
     sourcePort: 40_000,
-    destination: spec.address,
+    destination: to ?? spec.address,
     destinationPort: 80,
   }
   return explainFlow(flow, {
@@ -144,18 +146,18 @@ describe('explain', () => {
       'a plain distributed router',
       article,
       { on: { routers: ['tenant1'] } },
-      'Router tenant1 has the load balancer, but is distributed without a gateway port: answers would not be translated back.',
+      'Router tenant1 has the load balancer, but is distributed without a gateway port, and never translates answers back; the client gets no answer.',
     ],
     [
       'a router with a gateway port, from inside',
       withGatewayPort,
       { spec: { address: '10.3.0.200' }, on: { routers: ['r'] }, from: '10.2.0.11' },
-      'Router r has the load balancer, but only for what comes in by its gateway port.',
+      'Router r has the load balancer, but only translates back what leaves by its gateway port; the client gets no answer.',
     ],
     [
-      'a router with a gateway port, from inside, and so it leaves',
+      'an address outside, of a network that a router leads to',
       withGatewayPort,
-      { spec: { address: '10.3.0.200' }, on: { routers: ['r'] }, from: '10.2.0.11' },
+      { spec: { address: '10.3.0.200' }, on: { routers: [] }, from: '10.2.0.11' },
       'Packets leave the logical network by switch public, balanced by nobody; what is beyond is not known here.',
     ],
     [
@@ -263,6 +265,15 @@ describe('explain', () => {
     const explanation = await explained(article(), { on: { switches: ['inside'] }, ...given })
     expect(explanation.backend).toBe(backend)
     expect(explanation.steps).toEqual(expect.arrayContaining([...sentences]))
+  })
+
+  it('finds a template by the address of any chassis', async () => {
+    const { service } = await explained(article(), {
+      spec: { address: '10.9.9.9', ovn: { template: { hv1: switchVip } } },
+      to: switchVip,
+      on: { switches: ['inside'] },
+    })
+    expect(service).toBe('web')
   })
 
   it('finds the service of the port before that of any port', async () => {

@@ -4,7 +4,7 @@ import type { Explanation, Flow, VirtualService } from '../plane.ts'
 import { adviceFor } from './advice.ts'
 import { answersText } from './answers.ts'
 import { conflictsOf, conflictText } from './conflicts.ts'
-import { portAddresses, type BalancerRow } from './logicalRows.ts'
+import { portAddresses, type BalancerRow, type RouterRow } from './logicalRows.ts'
 import { pathTo, whereIs, type Hop, type Path, type PathEnd } from './path.ts'
 import type { Topology } from './topology.ts'
 import { traceText, type Microflow, type Traced } from './trace.ts'
@@ -62,6 +62,7 @@ export async function explainFlow(flow: Flow, surroundings: Surroundings): Promi
   if (place !== null && path !== null) {
     steps.push(...wayText(path, known, topology))
     if (path.end.kind !== 'stopped') steps.push(endText(path.end, flow))
+    else if (last !== undefined && losesAnswers(last, topology)) steps.push(lossText(last, topology))
     else if (last !== undefined) {
       steps.push(`${balancerText(last, place, surroundings)} balances it.`)
       const chosen = choice(known, surroundings)
@@ -82,7 +83,9 @@ export async function explainFlow(flow: Flow, surroundings: Surroundings): Promi
 
 /** Those of the exact port go before those of any (flows of priority 120 and 110). */
 function takers(flow: Flow, services: Iterable<Known>): readonly Known[] {
-  const all = [...services].filter(({ spec }) => spec.address === flow.destination)
+  const all = [...services].filter(({ spec }) =>
+    [spec.address, ...Object.values(spec.ovn?.template ?? {})].includes(flow.destination),
+  )
   const exact = all.filter(
     ({ spec }) => spec.port === flow.destinationPort && spec.protocol === flow.protocol,
   )
@@ -97,13 +100,21 @@ function notTaken({ protocol, destination, destinationPort }: Flow, topology: To
   ]
 }
 
-/** Whether a packet that comes so to a switch or router is balanced there, and its answers translated back. */
-function balances(hop: Hop, known: Known, topology: Topology): boolean {
-  if (!evaluates(hop, known, topology)) return false
-  if (hop.kind === 'switch') return hop.from !== 'router'
+/** Whether a packet that comes so to a switch or router is balanced there. */
+const balances = (hop: Hop, known: Known, topology: Topology): boolean =>
+  !(hop.kind === 'switch' && hop.from === 'router') && evaluates(hop, known, topology)
+
+/** Whether answers to what is balanced so are never translated back (northd, lr_out_undnat). */
+function losesAnswers(hop: Hop, topology: Topology): boolean {
+  if (hop.kind === 'switch') return false
   const kind = topology.kindOf(hop.row)
-  return kind === 'gateway' || (kind === 'gateway-port' && isGatewayPort(hop, topology))
+  return kind === 'distributed' || (kind === 'gateway-port' && !isGatewayPort(hop, topology))
 }
+
+const lossText = ({ row }: Hop, topology: Topology): string =>
+  topology.kindOf(row as RouterRow) === 'distributed'
+    ? `Router ${row.name} has the load balancer, but is distributed without a gateway port, and never translates answers back; the client gets no answer.`
+    : `Router ${row.name} has the load balancer, but only translates back what leaves by its gateway port; the client gets no answer.`
 
 const isGatewayPort = ({ row, inPort }: Hop & { kind: 'router' }, topology: Topology): boolean =>
   topology.gatewayPorts(row).some(({ port }) => port.uuid === inPort.uuid)
@@ -126,20 +137,15 @@ function placeText({ source }: Flow, place: Place | null, { chassisOf }: Surroun
   return `Client ${source} is at no logical port; it comes in from outside, ${by} switch ${row.name}.`
 }
 
-/** The hops before the one that balances, and what was passed by there. */
-function wayText({ hops, end }: Path, known: Known, topology: Topology): readonly string[] {
-  const passed = end.kind === 'stopped' ? hops.slice(0, -1) : hops
-  const skipped = passed
-    .filter((hop) => evaluates(hop, known, topology))
-    .map((hop) => {
-      if (hop.kind === 'switch') {
-        return `Switch ${hop.row.name} has the load balancer, but what comes in by a router's port is not balanced there.`
-      }
-      return topology.kindOf(hop.row) === 'distributed'
-        ? `Router ${hop.row.name} has the load balancer, but is distributed without a gateway port: answers would not be translated back.`
-        : `Router ${hop.row.name} has the load balancer, but only for what comes in by its gateway port.`
-    })
+/** The hops, and where the load balancer was passed by on them. */
+function wayText({ hops }: Path, known: Known, topology: Topology): readonly string[] {
   const names = hops.map((hop) => `${hop.kind} ${hop.row.name}`)
+  const skipped = hops
+    .filter((hop) => hop.kind === 'switch' && hop.from === 'router' && evaluates(hop, known, topology))
+    .map(
+      ({ row }) =>
+        `Switch ${row.name} has the load balancer, but what comes in by a router's port is not balanced there.`,
+    )
   return [...(names.length > 1 ? [`Packets pass ${names.join(', ')}.`] : []), ...skipped]
 }
 
