@@ -100,6 +100,8 @@ describe('what a plane tells beyond that', () => {
 
   it('who lags is shown with the plane and counted', async () => {
     confirmAll(['hv1'])
+    plane.facts = () =>
+      Promise.resolve({ northbound: { connected: true }, southbound: { connected: false }, owner: 'torb' })
     await api.request('PUT', '/service/web?wait=applied&timeout=1s', service)
     const { planes } = JSON.parse((await api.request('GET', '/plane')).body) as { planes: object[] }
     expect(planes[0]).toMatchObject({ lag: { services: 1, lagging: { hv1: 1 } } })
@@ -107,7 +109,9 @@ describe('what a plane tells beyond that', () => {
     const lines = body.split('\n')
     expect(lines).toEqual(
       expect.arrayContaining([
-        'torb_plane_up{plane="ovn"} 1',
+        'torb_plane_up{plane="ovn"} 0',
+        'torb_plane_connected{plane="ovn",to="northbound"} 1',
+        'torb_plane_connected{plane="ovn",to="southbound"} 0',
         'torb_plane_accepted_services{plane="ovn"} 1',
         'torb_plane_lagging_services{plane="ovn",chassis="hv1"} 1',
         'torb_service_reconciled{service="web"} 0',

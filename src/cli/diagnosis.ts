@@ -188,16 +188,11 @@ function ioUringFinding({ platform, ring }: Facts): Finding | null {
 
 /** Nothing where no OVN is configured: it is nothing that everybody needs. */
 function ovnFindings({ ovn }: Facts): Finding[] {
-  if (ovn === null) return []
-  const found = ovn.map(({ name, address, version, problem: why }) =>
+  return (ovn ?? []).map(({ name, address, version, problem: why }) =>
     why === ''
       ? ok('ovn', `the ${name} database answers at ${address}, schema ${version}`)
       : problem('ovn', `the ${name} database cannot be used`, why),
   )
-  if (ovn.some(({ name }) => name === 'southbound')) return found
-  const fact =
-    'no southbound database is configured: who lags behind and what OVN finds of backends are not known'
-  return [...found, note('ovn', fact, 'name it with --ovn-sb')]
 }
 
 function has(capabilities: bigint | null, bit: bigint): boolean {

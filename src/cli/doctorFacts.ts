@@ -53,7 +53,7 @@ export async function readFacts(options: DaemonOptions = {}): Promise<Facts> {
       loadable: readText(`/lib/modules/${kernel}/modules.dep`),
       builtIn: readText(`/lib/modules/${kernel}/modules.builtin`),
     }),
-    planes: await surveyPlanes(),
+    planes: await surveyPlanes(options),
     forwarding: parseForwarding(sysctl('net/ipv4/ip_forward'), sysctl('net/ipv6/conf/all/forwarding')),
     conntrack: parseConntrack(
       sysctl('net/netfilter/nf_conntrack_count'),

@@ -1,7 +1,6 @@
-import { readFileSync } from 'node:fs'
 import type { DaemonOptions } from '../model/daemon.ts'
 import { connectOvsdb } from '../planes/ovn/ovsdb/client.ts'
-import type { OvsdbTls } from '../planes/ovn/ovsdb/ovsdb.ts'
+import { ovnOptions } from '../planes/ovn/settings.ts'
 
 /** What one of OVN's databases says of itself. */
 export interface OvnDatabase {
@@ -14,28 +13,27 @@ export interface OvnDatabase {
 }
 
 const databases = [
-  { name: 'northbound', option: 'ovn_nb', database: 'OVN_Northbound', table: 'NB_Global' },
-  { name: 'southbound', option: 'ovn_sb', database: 'OVN_Southbound', table: 'SB_Global' },
+  { name: 'northbound', database: 'OVN_Northbound', table: 'NB_Global' },
+  { name: 'southbound', database: 'OVN_Southbound', table: 'SB_Global' },
 ] as const
 
-/** Asks the databases that the options name; null where they name none. */
+const log = { info: () => undefined, warn: () => undefined }
+
+/** Asks the databases that a Torb of these options would use; null where it would use none. */
 export async function readOvnFacts(options: DaemonOptions): Promise<readonly OvnDatabase[] | null> {
-  const named = databases.flatMap((each) => {
-    const addresses = options[each.option]
-    return addresses === undefined ? [] : [{ ...each, addresses }]
-  })
-  if (named.length === 0) return null
+  const { plane, ovn_nb: northbound, ovn_sb: southbound } = options
+  if (plane !== 'ovn' && northbound === undefined && southbound === undefined) return null
   return await Promise.all(
-    named.map(async ({ name, addresses, database, table }): Promise<OvnDatabase> => {
+    databases.map(async ({ name, database, table }): Promise<OvnDatabase> => {
       try {
-        const tls = tlsOf(options)
+        const { [name]: addresses, tls } = ovnOptions(options, log)
         const connection = await connectOvsdb({
           database,
           addresses,
           tables: { [table]: { required: { nb_cfg: 'integer' } } },
           leaderOnly: name === 'northbound',
-          log: { info: () => undefined, warn: () => undefined },
-          ...(tls === null ? {} : { tls }),
+          log,
+          ...(tls === undefined ? {} : { tls }),
         })
         const { address, version } = connection.state
         await connection.close()
@@ -45,13 +43,4 @@ export async function readOvnFacts(options: DaemonOptions): Promise<readonly Ovn
       }
     }),
   )
-}
-
-function tlsOf({ ovn_ca: ca, ovn_cert: cert, ovn_key: key }: DaemonOptions): OvsdbTls | null {
-  if (ca === undefined || cert === undefined || key === undefined) return null
-  return {
-    ca: readFileSync(ca, 'utf8'),
-    cert: readFileSync(cert, 'utf8'),
-    key: readFileSync(key, 'utf8'),
-  }
 }

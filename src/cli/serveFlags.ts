@@ -19,6 +19,8 @@ const defaults: Readonly<Record<string, string>> = {
   plane: 'auto',
   data: '/var/lib/torb for root, else $XDG_STATE_HOME/torb',
   local_trust: 'any',
+  ovn_nb: 'unix:/var/run/ovn/ovnnb_db.sock',
+  ovn_sb: 'unix:/var/run/ovn/ovnsb_db.sock',
   ovn_owner: 'torb',
   tcp_timeout: String(defaultTimeouts.tcp),
   tcpfin_timeout: String(defaultTimeouts.tcpfin),

@@ -84,7 +84,9 @@ export const daemonOptions = z.strictObject({
   ovn_cert: path.describe('certificate to show to them, PEM').optional(),
   ovn_key: path.describe('its key, PEM').optional(),
   ovn_vswitchd: path
-    .describe('control socket of ovs-vswitchd on this machine, by which open connections are seen')
+    .describe(
+      'control socket of ovs-vswitchd on this machine, by which open connections are seen; of several with commas',
+    )
     .optional(),
   tcp_timeout: seconds.describe('idle TCP connections end after so many seconds').optional(),
   tcpfin_timeout: seconds.describe('half-closed TCP connections end after so many idle seconds').optional(),

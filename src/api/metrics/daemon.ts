@@ -35,7 +35,18 @@ export function writePlanes(out: Exposition, status: readonly PlaneStatus[]): vo
   out.family('torb_plane_failing_services', 'gauge', 'Services that the data plane refuses now.')
   for (const { plane, text } of planes) out.sample('torb_plane_failing_services', text, plane.failing)
   out.family('torb_plane_up', 'gauge', '1 where the data plane answers, 0 where not.')
-  for (const { plane, text } of planes) out.sample('torb_plane_up', text, plane.problem === '' ? 1 : 0)
+  for (const { plane, text } of planes) {
+    const isUp = plane.problem === '' && connectionsOf(plane).every(([, isConnected]) => isConnected)
+    out.sample('torb_plane_up', text, isUp ? 1 : 0)
+  }
+  out.family(
+    'torb_plane_connected',
+    'gauge',
+    '1 for each peer that the data plane is connected to, 0 where it is not.',
+  )
+  for (const { plane } of planes)
+    for (const [to, isConnected] of connectionsOf(plane))
+      out.sample('torb_plane_connected', labels({ plane: plane.name, to }), isConnected ? 1 : 0)
   out.family(
     'torb_plane_drifted_services',
     'gauge',
@@ -53,6 +64,15 @@ export function writePlanes(out: Exposition, status: readonly PlaneStatus[]): vo
   out.family('torb_plane_foreign_services', 'gauge', 'Services in the data plane that somebody else made.')
   for (const { plane, text } of planes)
     if (plane.problem === '') out.sample('torb_plane_foreign_services', text, plane.foreign.length)
+}
+
+/** Of what a plane tells of itself: those it is connected to (ovn: its databases). */
+function connectionsOf({ facts }: PlaneStatus): [to: string, isConnected: boolean][] {
+  return Object.entries(facts).flatMap(([name, fact]): [string, boolean][] =>
+    typeof fact === 'object' && fact !== null && 'connected' in fact && typeof fact.connected === 'boolean'
+      ? [[name, fact.connected]]
+      : [],
+  )
 }
 
 /** Of planes whose effect comes later than their acceptance. */
