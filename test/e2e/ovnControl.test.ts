@@ -42,8 +42,9 @@ describe.skipIf(missing !== null)('a virtual network under control', () => {
   const column = async (name: string, column: string): Promise<string> =>
     (await lab.nbctl('--bare', `--columns=${column}`, 'find', 'Load_Balancer', `name=${name}`)).trim()
 
-  it('a write is applied when all chassis have followed; one that is held lags by its name', async () => {
-    await using control = await torb('effect')
+  it('a write is applied when all chassis have followed; one that is held lags by its name, over a restart too', async () => {
+    const store = new MemoryStore()
+    const control = await torb('effect', { store })
     const [chassis] = lab.chassis
     await control.createService('web', { host: '10.9.1.1', port: 80, attach }, 'rest')
     expect(await control.applied('web', 10_000)).toEqual({ state: 'applied', lagging: [] })
@@ -58,12 +59,22 @@ describe.skipIf(missing !== null)('a virtual network under control', () => {
         .toMatchObject({ message: 'not in effect yet on hv1', lagging: ['hv1'] })
       expect(await control.applied('web', 20)).toEqual({ state: 'accepted', lagging: ['hv1'] })
       expect((await control.planes())[0]?.lag).toMatchObject({ services: 1, lagging: new Map([['hv1', 1]]) })
+      await control.close()
+    } catch (error) {
+      chassis?.controller.thaw()
+      throw error
+    }
+    await using again = await torb('effect', { store })
+    try {
+      await expect
+        .poll(() => again.service('web')?.reconcile, { timeout: 10_000 })
+        .toMatchObject({ state: 'accepted', lagging: ['hv1'] })
     } finally {
       chassis?.controller.thaw()
     }
-    expect(await control.applied('web', 10_000)).toEqual({ state: 'applied', lagging: [] })
-    await control.deleteService('web', 'rest')
-    expect(await control.applied('web', 10_000)).toEqual({ state: 'applied', lagging: [] })
+    expect(await again.applied('web', 10_000)).toEqual({ state: 'applied', lagging: [] })
+    await again.deleteService('web', 'rest')
+    expect(await again.applied('web', 10_000)).toEqual({ state: 'applied', lagging: [] })
   }, 60_000)
 
   it('with --observe what somebody does with ovn-nbctl is told and left until the next write', async () => {

@@ -52,6 +52,20 @@ describe('confirmations', () => {
     expect(confirmations.pending).toBe(0)
   })
 
+  it('tell of what an earlier run wrote, without a change of this one', async () => {
+    const confirmations = new Confirmations()
+    confirmations.earlier('web', 3)
+    const all = told(confirmations)
+    await Promise.resolve()
+    confirmations.remind(at(3, 2, { hv1: 2 }))
+    await new Promise((resolve) => process.nextTick(resolve))
+    confirmations.follow(at(3, 3, { hv1: 3 }))
+    expect(await all).toEqual([
+      { key: 'web', change: null, state: 'accepted', lagging: ['hv1'] },
+      { key: 'web', change: null, state: 'applied', lagging: [] },
+    ])
+  })
+
   it('are kept for two changes of a service at most, and the last stands for those before', async () => {
     const confirmations = new Confirmations()
     const changes = Array.from({ length: 1000 }, (_, n) => change(`s${n % 2}`))

@@ -22,9 +22,9 @@ export function laggards(number: number, { sb, hv, chassis }: Progress): readonl
 type ServiceChange = Change<VirtualService, ServiceId>
 type ServiceConfirmation = Confirmation<VirtualService, ServiceId>
 
-/** A change and the number that it gave to NB_Global:nb_cfg. */
+/** A change, null of an earlier run, and the number that it gave to NB_Global:nb_cfg. */
 interface Numbered {
-  readonly change: ServiceChange
+  readonly change: ServiceChange | null
   readonly number: number
 }
 
@@ -47,11 +47,19 @@ export class Confirmations implements AsyncIterable<ServiceConfirmation> {
 
   /** A change was committed under this number. */
   accepted(change: ServiceChange, number: number): void {
-    const pending = this.#pending.get(change.key)
-    const last = { change, number }
-    if (pending === undefined) this.#pending.set(change.key, { first: last, last, told: '' })
+    this.#add(change.key, { change, number })
+  }
+
+  /** Whatever an earlier run wrote of a service was committed under this number at the latest. */
+  earlier(key: ServiceId, number: number): void {
+    this.#add(key, { change: null, number })
+  }
+
+  #add(key: ServiceId, last: Numbered): void {
+    const pending = this.#pending.get(key)
+    if (pending === undefined) this.#pending.set(key, { first: last, last, told: '' })
     else pending.last = last
-    this.#least = Math.min(this.#least, number)
+    this.#least = Math.min(this.#least, last.number)
   }
 
   /** OVN came further. */
@@ -62,12 +70,12 @@ export class Confirmations implements AsyncIterable<ServiceConfirmation> {
       const { first, last } = pending
       if (last.number <= hv) {
         this.#pending.delete(key)
-        this.#tell(last.change, 'applied', [])
+        this.#tell(key, last.change, 'applied', [])
         continue
       }
       if (first.number <= hv) {
         pending.first = last
-        this.#tell(first.change, 'applied', [])
+        this.#tell(key, first.change, 'applied', [])
       }
       this.#least = Math.min(this.#least, pending.first.number)
     }
@@ -76,14 +84,14 @@ export class Confirmations implements AsyncIterable<ServiceConfirmation> {
   /** Tells who holds up what is pending, where it is not what was told last. */
   remind(progress: Progress): void {
     const byNumber = new Map<number, readonly string[]>()
-    for (const pending of this.#pending.values()) {
+    for (const [key, pending] of this.#pending) {
       const { change, number } = pending.last
       const lagging = byNumber.get(number) ?? laggards(number, progress)
       byNumber.set(number, lagging)
       const told = lagging.join(' ')
       if (told === pending.told) continue
       pending.told = told
-      this.#tell(change, 'accepted', lagging)
+      this.#tell(key, change, 'accepted', lagging)
     }
   }
 
@@ -111,8 +119,12 @@ export class Confirmations implements AsyncIterable<ServiceConfirmation> {
     }
   }
 
-  #tell(change: ServiceChange, state: ServiceConfirmation['state'], lagging: readonly string[]): void {
-    const { key } = change
+  #tell(
+    key: ServiceId,
+    change: ServiceChange | null,
+    state: ServiceConfirmation['state'],
+    lagging: readonly string[],
+  ): void {
     this.#news.delete(key)
     this.#news.set(key, { key, change, state, lagging })
     this.#wake?.()

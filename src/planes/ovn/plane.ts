@@ -140,7 +140,14 @@ export class OvnPlane implements Plane {
       sources: new CheckSources(topology, mappings),
       lacking: await lackingFields(northbound),
     }
-    for (const id of own.ids()) watchHealth(view, id)
+    const number = currentNumber(northbound)
+    const progress = progressOf(view)
+    for (const id of own.ids()) {
+      watchHealth(view, id)
+      // What an earlier run wrote may not have come everywhere.
+      if (progress.hv < number) this.confirmed.earlier(id, number)
+    }
+    this.confirmed.remind(progress)
     const lock = northbound.lock(`torb_${identifier(owner)}`)
     const writer = new Writer(view, lock, {
       committed: (changes, number) => this.#committed(changes, number),
