@@ -3,6 +3,7 @@ import type { VirtualService } from '../plane.ts'
 import { connected } from './neighbourhood.ts'
 import { contains } from './subnet.ts'
 import { isEndpoint, type SwitchPortRow, type SwitchRow } from './logicalRows.ts'
+import { freeAddresses } from './freeAddresses.ts'
 import type { Topology } from './topology.ts'
 
 /** How OVN reaches a backend to check it: an entry of a load balancer's ip_port_mappings. */
@@ -59,7 +60,7 @@ export class CheckSources {
     const key = keyOf(on, backend)
     const known = this.#chosen.get(key)
     if (known !== undefined && this.suits(on, known)) return known
-    const [source] = this.#topology.freeAddresses(on, familyOf(backend) ?? 4)
+    const [source] = freeAddresses(this.#topology, on, familyOf(backend) ?? 4)
     if (source === undefined) return null
     this.#chosen.set(key, source)
     return source

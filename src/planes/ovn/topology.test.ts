@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { freeAddresses } from './freeAddresses.ts'
 import { networkText } from './subnet.ts'
 import { portAddresses, type SwitchRow } from './logicalRows.ts'
 import { Topology, type Reached } from './topology.ts'
@@ -101,10 +102,10 @@ describe('topology', () => {
     layout.balancer('vip', { '10.0.0.8:80': '' }, {})
     layout.balancer('checks', {}, {}, { ip_port_mappings: new Map([['10.0.0.10', 'p:10.0.0.7']]) })
     const topology = new Topology(layout)
-    expect([...topology.freeAddresses(named(topology, 's'), 4)]).toEqual(
+    expect([...freeAddresses(topology, named(topology, 's'), 4)]).toEqual(
       [6, 5, 4, 3, 2, 1].map((host) => `10.0.0.${host}`),
     )
-    expect([...topology.freeAddresses(named(topology, 's'), 6)]).toEqual([])
+    expect([...freeAddresses(topology, named(topology, 's'), 6)]).toEqual([])
   })
 
   it('counts a version for changes of the network, none for load balancers and ports that come up', () => {

@@ -1,4 +1,4 @@
-import { familyOf, type Family } from '../../model/address.ts'
+import { familyOf } from '../../model/address.ts'
 import type { VirtualService } from '../plane.ts'
 import type { RowChange, Uuid } from './ovsdb/ovsdb.ts'
 import { attachedTo, changesNetwork, indexedTables, LogicalIndexes } from './logicalIndexes.ts'
@@ -17,7 +17,7 @@ import {
   type SwitchPortRow,
   type SwitchRow,
 } from './logicalRows.ts'
-import { hosts, networkText, type Subnet } from './subnet.ts'
+import { networkText, type Subnet } from './subnet.ts'
 import type { Northbound, NorthboundRow, NorthboundTable, northboundTables } from './tables.ts'
 
 /**
@@ -295,25 +295,12 @@ export class Topology {
     return this.#rows('Load_Balancer').get(uuid) ?? null
   }
 
-  /**
-   * Addresses of a switch that nobody has: no port, router, NAT rule, virtual service or check, and that its address
-   * management does not give away unasked. From the end of the network.
-   */
-  *freeAddresses(of: SwitchRow, family: Family): Generator<string> {
-    const excluded = (of.other_config.get('exclude_ips') ?? '')
-      .split(/\s+/)
-      .flatMap((text) => range(text) ?? [])
-    for (const subnet of this.subnets(of)) {
-      if (familyOf(subnet.address) !== family) continue
-      for (const address of hosts(subnet)) {
-        const number = family === 4 ? numberOf(address) : -1
-        if (excluded.some(([from, to]) => from <= number && number <= to)) continue
-        if (this.#by.externals.get(address).size > 0 || this.#by.checkSources.get(address).size > 0) continue
-        if (this.holders(address).length > 0) continue
-        if (this.routerPortsWith(address).length > 0 || this.balancersAt(address).length > 0) continue
-        yield address
-      }
-    }
+  /** Whether a port, router, NAT rule, virtual service or check has an address. */
+  isTaken(address: string): boolean {
+    const { holders, routerPortAddresses, balancersByVip, externals, checkSources } = this.#by
+    return [holders, routerPortAddresses, balancersByVip, externals, checkSources].some(
+      (index) => index.get(address).size > 0,
+    )
   }
 
   #gatewayChassis(port: RouterPortRow): readonly string[] {
@@ -397,12 +384,3 @@ const distinct = (reached: readonly Reached[]): readonly Reached[] =>
 /** Whether a NB_Global gives the load balancers of routers to their switches; it is in no manual (northd/northd.c). */
 const spreads = (row: NorthboundRow<'NB_Global'> | undefined): boolean =>
   row?.options.get('install_ls_lb_from_router') === 'true'
-
-const numberOf = (address: string): number =>
-  address.split('.').reduce((number, part) => number * 256 + Number(part), 0)
-
-/** `A` or `A..B` of exclude_ips. */
-function range(text: string): readonly [readonly [number, number]] | null {
-  const [from = '', to = from] = text.split('..')
-  return familyOf(from) === 4 && familyOf(to) === 4 ? [[numberOf(from), numberOf(to)]] : null
-}
