@@ -194,8 +194,9 @@ function rewrite(kind: MessageKind, text: string, facts: HeadFacts): void {
   const written = write(into.length)
   same(
     `${kind} ${JSON.stringify(text)} written to a limit`,
-    [write(written), write(written - 1)],
-    [written, -1],
+    // What does not fit leaves a part of itself behind.
+    [write(written - 1), write(written)],
+    [-1, written],
   )
   const end = endHead(into, written, into.length)
   const passedOn = textOf(into, origin, end)
