@@ -19,6 +19,7 @@ interface Wish {
 const service = ({ vip, switches = [], routers = [], groups = [], ovn, backends }: Wish): VirtualService =>
   plainService({
     address: vip,
+    family: vip.includes(':') ? 6 : 4,
     attach: { switches, routers, groups },
     ovn: ovn ?? null,
     destinations: (backends ?? ['172.16.255.130', '172.16.255.131']).map((address) =>
@@ -157,6 +158,12 @@ describe('advice', () => {
       () => withInside(withGatewayPort()),
       { vip: '10.2.0.200', switches: ['inside'] },
       'or attach the service to router r too',
+    ],
+    [
+      "an IPv6 address in the clients' own network",
+      sixes,
+      { vip: 'fd00:2::99', switches: ['inside'], backends: ['fd00:1::10'] },
+      'fd00:2::99 lies in the network of switch inside and nobody there answers ND for it, so its clients get no answer: take an address outside of their network',
     ],
     [
       'neighbor_responder none',
@@ -344,6 +351,12 @@ describe('advice', () => {
       { vip: switchVip, switches: ['inside'], backends: ['172.16.255.150'] },
     ],
     ['without backends yet', article, { vip: switchVip, switches: ['inside'], backends: [] }],
+    ['addresses that a stranger has too', () => tenants(), { vip: '10.9.9.9', switches: ['inside'] }],
+    [
+      'a switch without router on which nobody is yet',
+      () => article().switch('new'),
+      { vip: switchVip, switches: ['inside', 'new'] },
+    ],
     ['another family', sixes, { vip: 'fd00:9::1', switches: ['inside'], backends: ['fd00:1::10'] }],
   ])('says nothing: %s', (_, layout, wish) => {
     expect(advised(layout(), wish)).toEqual([])
@@ -378,6 +391,16 @@ describe('advice', () => {
     expect(said[0]).toContain('clients on switches s1, s2, s3 and others get no answer')
   })
 })
+
+/** Of another tenant, with the same addresses: servers and clients on one switch. */
+function tenants(): Layout {
+  return article()
+    .switch('theirs')
+    .router('other')
+    .join('other', 'theirs', ['172.16.255.129/25'])
+    .port('theirs', 'their-vm1', ['02:00:00:00:00:01 172.16.255.130'])
+    .port('theirs', 'their-vm3', ['02:00:00:00:00:03 172.16.255.194'])
+}
 
 function sixes(): Layout {
   return new Layout()

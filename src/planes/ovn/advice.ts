@@ -1,6 +1,6 @@
 import type { VirtualService } from '../plane.ts'
 import { portAddresses, type RouterRow, type SwitchRow } from './logicalRows.ts'
-import { clientsOf, connected, neighboursOf, switchesOf, type Clients } from './neighbourhood.ts'
+import { clientsOf, connected, neighboursOf, switchesNear, type Clients } from './neighbourhood.ts'
 import { answering, pathTo, respondsTo, routeOf } from './path.ts'
 import { contains, parseSubnet } from './subnet.ts'
 import type { Topology } from './topology.ts'
@@ -54,7 +54,7 @@ function work(spec: VirtualService, topology: Topology): readonly string[] {
     topology,
     switches: reached.flatMap((one) => (one.kind === 'switch' ? one.row : [])),
     routers: reached.flatMap((one) => (one.kind === 'router' ? one.row : [])),
-    serverSwitches: switchesOf(topology, backendAddresses),
+    serverSwitches: switchesNear(topology, reached, backendAddresses),
     backendAddresses,
   }
   return rules.flatMap((rule) => rule(scene))
@@ -115,6 +115,7 @@ const noRouter: Rule = ({ spec, topology, switches }) =>
   switches
     .slice(0, searched)
     .filter((row) => topology.links(row).length === 0 && !topology.leadsOutside(row))
+    .filter((row) => topology.endpoints(row).next().done !== true)
     .slice(0, listed)
     .map(
       (row) =>
@@ -136,12 +137,16 @@ const unanswered: Rule = ({ spec, attach, topology, switches, routers }) => {
     )
     if (routed || answering(topology, row, spec.address) !== null) return []
     const router = links.find((link) => topology.kindOf(link.router) !== 'distributed')?.router
-    const cure =
-      router === undefined || attach.routers.includes(router.name)
-        ? `set options:arp_proxy=${spec.address} on a port of ${row.name} towards a router`
-        : `attach the service to router ${router.name} too`
+    const attachable = router !== undefined && !attach.routers.includes(router.name)
+    const cures = [
+      'take an address outside of their network',
+      ...(attachable ? [`attach the service to router ${router.name} too`] : []),
+      ...(attachable || spec.family === 6
+        ? []
+        : [`set options:arp_proxy=${spec.address} on a port of ${row.name} towards a router`]),
+    ]
     return [
-      `${spec.address} lies in the network of switch ${row.name} and nobody there answers ARP for it, so its clients get no answer: take an address outside of their network, or ${cure}`,
+      `${spec.address} lies in the network of switch ${row.name} and nobody there answers ${spec.family === 4 ? 'ARP' : 'ND'} for it, so its clients get no answer: ${cures.join(', or ')}`,
     ]
   })
 }

@@ -1,7 +1,7 @@
 import type { Flow, VirtualService } from '../plane.ts'
 import { forcesSnat, sourceTranslated } from './advice.ts'
 import type { RouterRow } from './logicalRows.ts'
-import { switchesOf } from './neighbourhood.ts'
+import { switchesNear } from './neighbourhood.ts'
 import { pathTo, type Hop } from './path.ts'
 import type { Topology } from './topology.ts'
 
@@ -41,10 +41,8 @@ function routerAnswers(
       return `A SNAT rule of router ${router.name} takes the client's address, so backends see the router's and answers return to it.`
     }
   }
-  const servers = switchesOf(
-    topology,
-    spec.destinations.map(({ address }) => address),
-  )
+  const backends = new Set(spec.destinations.map(({ address }) => address))
+  const servers = switchesNear(topology, [{ kind: 'router', row: router }], backends)
   const past = servers.filter(
     (row) =>
       pathTo(topology, { row, from: 'endpoint' }, source, (hop) => hop.row.uuid === router.uuid).end.kind !==

@@ -267,6 +267,20 @@ describe('explain', () => {
     expect(explanation.steps).toEqual(expect.arrayContaining([...sentences]))
   })
 
+  it('finds the client of the network that the service is in, where others overlap', async () => {
+    const layout = new Layout()
+      .switch('theirs')
+      .router('other')
+      .join('other', 'theirs', ['10.0.0.1/24'])
+      .port('theirs', 'their', ['02:00:00:00:00:01 10.0.0.9'])
+      .switch('ours')
+      .router('r')
+      .join('r', 'ours', ['10.0.0.1/24'])
+      .port('ours', 'our', ['02:00:00:00:00:01 10.0.0.9'])
+    const { steps } = await explained(layout, { from: '10.0.0.9', on: { switches: ['ours'] } })
+    expect(steps[1]).toBe('Client 10.0.0.9 is logical port our on switch ours, which is bound to no chassis.')
+  })
+
   it('finds a template by the address of any chassis', async () => {
     const { service } = await explained(article(), {
       spec: { address: '10.9.9.9', ovn: { template: { hv1: switchVip } } },

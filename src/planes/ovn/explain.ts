@@ -5,7 +5,7 @@ import { adviceFor } from './advice.ts'
 import { answersText } from './answers.ts'
 import { conflictsOf, conflictText } from './conflicts.ts'
 import { portAddresses, type BalancerRow, type RouterRow } from './logicalRows.ts'
-import { pathTo, whereIs, type Hop, type Path, type PathEnd } from './path.ts'
+import { pathTo, placesOf, type Hop, type Path, type PathEnd, type Place } from './path.ts'
 import type { Topology } from './topology.ts'
 import { traceText, type Microflow, type Traced } from './trace.ts'
 import { parseBackends, vipText } from './vips.ts'
@@ -33,8 +33,6 @@ export interface Surroundings {
   readonly trace: ((microflow: Microflow) => Promise<Traced>) | null
 }
 
-type Place = NonNullable<ReturnType<typeof whereIs>>
-
 /**
  * What becomes of a connection: who takes it, on which way it comes there, what may be chosen and how answers return.
  *
@@ -48,9 +46,13 @@ export async function explainFlow(flow: Flow, surroundings: Surroundings): Promi
   if (first === undefined) {
     return { service: null, backend: null, steps: notTaken(flow, topology) }
   }
-  const place = whereIs(topology, flow.source)
-  const path =
-    place === null ? null : pathTo(topology, place, flow.destination, (hop) => balancer(hop) !== undefined)
+  const ways = placesOf(topology, flow.source).map((place) => ({
+    place,
+    path: pathTo(topology, place, flow.destination, (hop) => balancer(hop) !== undefined),
+  }))
+  // Of networks that overlap that of the service is meant.
+  const { place, path } = ways.find((way) => way.path.end.kind === 'stopped') ??
+    ways[0] ?? { place: null, path: null }
   const last = path?.end.kind === 'stopped' ? path.hops.at(-1) : undefined
   const known = (last === undefined ? undefined : balancer(last)) ?? first
   const { spec, row } = known
@@ -158,7 +160,7 @@ function endText(end: Exclude<PathEnd, { kind: 'stopped' }>, { destination }: Fl
     case 'outside':
       return `Packets leave the logical network by switch ${end.row.name}, balanced by nobody; what is beyond is not known here.`
     case 'unanswered':
-      return `Nobody on switch ${end.row.name} answers ARP for ${end.address}; the client gets no answer.`
+      return `Nobody on switch ${end.row.name} answers ${end.address.includes(':') ? 'ND' : 'ARP'} for ${end.address}; the client gets no answer.`
     case 'no-route':
       return `Router ${end.row.name} has no route to ${destination}; the client gets no answer.`
     case 'no-router':

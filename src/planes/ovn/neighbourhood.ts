@@ -75,10 +75,19 @@ export function neighboursOf(topology: Topology, router: RouterRow): readonly Ro
   return [...new Map(all.map((one) => [one.uuid, one])).values()]
 }
 
-/** Switches with a port of one of these addresses. */
-export function switchesOf(topology: Topology, addresses: Iterable<string>): readonly SwitchRow[] {
-  const rows = [...addresses].flatMap((address) =>
-    topology.holders(address).flatMap((port) => topology.switchOf(port) ?? []),
+/** Switches with a port of one of these addresses; of networks that overlap those that some datapaths have a way to. */
+export function switchesNear(
+  topology: Topology,
+  datapaths: readonly Datapath[],
+  addresses: ReadonlySet<string>,
+): readonly SwitchRow[] {
+  const holders = [...addresses].map((address) => topology.holders(address))
+  const found = holders.flat().flatMap((port) => topology.switchOf(port) ?? [])
+  const rows = [...new Map(found.map((row) => [row.uuid, row])).values()]
+  if (holders.every(({ length }) => length < 2)) return rows
+  const start = datapaths.flatMap((one) =>
+    one.kind === 'switch' ? [one.row] : topology.linksOf(one.row).map((link) => link.switch),
   )
-  return [...new Map(rows.map((row) => [row.uuid, row])).values()]
+  const near = new Set(Array.from(connected(topology, start), ({ uuid }) => uuid))
+  return rows.filter(({ uuid }) => near.has(uuid))
 }

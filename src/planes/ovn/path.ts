@@ -231,26 +231,28 @@ export function respondsTo(topology: Topology, mode: string, router: RouterRow, 
 const proxied = ({ options }: SwitchPortRow): readonly Subnet[] =>
   (options.get('arp_proxy') ?? '').split(/[\s,]+/).flatMap((text) => parseSubnet(text) ?? [])
 
-/** Where a client is by its address: its port's switch, or a switch by which its network comes in; null where unknown. */
-export function whereIs(
-  topology: Topology,
-  address: string,
-): {
+/** Where a client may be. */
+export interface Place {
   readonly row: SwitchRow
   readonly from: 'endpoint' | 'outside'
   /** null outside. */
   readonly port: SwitchPortRow | null
   /** Its network is that of the switch; else this is a guess. */
   readonly known: boolean
-} | null {
-  if (familyOf(address) === null) return null
-  for (const port of topology.holders(address)) {
+}
+
+/** Places of an address: its ports' switches (several where networks overlap), or a switch by which its network comes in. */
+export function placesOf(topology: Topology, address: string): readonly Place[] {
+  if (familyOf(address) === null) return []
+  const places = topology.holders(address).flatMap((port): readonly Place[] => {
     const row = topology.switchOf(port)
-    if (row !== null) return { row, from: 'endpoint', port, known: true }
-  }
-  const own = topology.switchesAround(address).find((row) => topology.leadsOutside(row))
-  const row = own ?? anyOutside(topology)
-  return row === undefined ? null : { row, from: 'outside', port: null, known: own !== undefined }
+    return row === null ? [] : [{ row, from: 'endpoint', port, known: true }]
+  })
+  if (places.length > 0) return places
+  const own = topology.switchesAround(address).filter((row) => topology.leadsOutside(row))
+  if (own.length > 0) return own.map((row) => ({ row, from: 'outside', port: null, known: true }))
+  const row = anyOutside(topology)
+  return row === undefined ? [] : [{ row, from: 'outside', port: null, known: false }]
 }
 
 function anyOutside(topology: Topology): SwitchRow | undefined {
