@@ -71,6 +71,8 @@ export interface RunningDaemon extends Running {
   readonly url: string
   readonly data: string
   api(method: string, path: string, body?: unknown): Promise<Answer>
+  /** The same where only 200 will do. @returns the body @throws Error with any other answer */
+  must(method: string, path: string, body?: unknown): Promise<unknown>
 }
 
 /** Starts `torb serve` on a free port, with a data directory of its own that goes with it unless it is given. */
@@ -92,11 +94,19 @@ export async function startDaemon(
   ]
   const running = await runTorb(args, /^torb ready /, options.env)
   const url = /http:\S+|https:\S+/.exec(running.lines.at(-1) ?? '')?.[0] ?? ''
+  const api = (method: string, path: string, body?: unknown): Promise<Answer> =>
+    request(`${url}${path}`, method, body)
   return {
     ...running,
     url,
     data,
-    api: (method, path, body) => request(`${url}${path}`, method, body),
+    api,
+    async must(method, path, body) {
+      const answer = await api(method, path, body)
+      if (answer.status !== 200)
+        throw new Error(`${method} ${path}: ${answer.status} ${JSON.stringify(answer.body)}`)
+      return answer.body
+    },
     async [Symbol.asyncDispose]() {
       await running.end()
       if (options.data === undefined) await rm(data, { recursive: true, force: true })

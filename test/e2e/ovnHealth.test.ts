@@ -1,3 +1,6 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, it } from 'vitest'
 import type { Held, Traffic } from '../../lab/client.ts'
 import { ovnMissing, startOvn, type OvnLab, type OvnPort } from '../../lab/ovn/ovn.ts'
@@ -48,12 +51,11 @@ describe.skipIf(missing !== null).concurrent("health and drains of OVN's load ba
   let torb: RunningDaemon
   let ports: Readonly<Record<Name, OvnPort>>
 
-  async function ask(method: string, path: string, body?: unknown): Promise<unknown> {
-    const answer = await torb.api(method, path, body)
-    if (answer.status !== 200)
-      throw new Error(`${method} ${path}: ${answer.status} ${JSON.stringify(answer.body)}`)
-    return answer.body
-  }
+  const options = (): readonly string[] => [
+    '--plane=ovn',
+    `--ovn-nb=${lab.nbAddress}`,
+    `--ovn-sb=${lab.sbAddress}`,
+  ]
 
   /** A service with two servers as its backends, named as these are. */
   async function serve(
@@ -63,17 +65,18 @@ describe.skipIf(missing !== null).concurrent("health and drains of OVN's load ba
     row: Row,
     options: object = {},
     names: readonly [Name, Name] = ['s1', 's2'],
+    by = torb,
   ): Promise<void> {
     const attach = { switches: [places[names[0]][1]] }
-    await ask('PUT', `/service/${id}`, { host, port: 80, attach, ...options })
+    await by.must('PUT', `/service/${id}`, { host, port: 80, attach, ...options })
     for (const name of names) {
       const backend = { host: address(name, row, host.includes(':') ? 6 : 4), port: 80, pulse }
-      await ask('PUT', `/service/${id}/${name}`, backend)
+      await by.must('PUT', `/service/${id}/${name}`, backend)
     }
   }
 
-  const backend = async (service: string, name: Name): Promise<BackendShown> =>
-    (await ask('GET', `/service/${service}/${name}`)) as BackendShown
+  const backend = async (service: string, name: Name, by = torb): Promise<BackendShown> =>
+    (await by.must('GET', `/service/${service}/${name}`)) as BackendShown
 
   /** What has been told of a service, up to an event of this type. */
   async function eventsOf(service: string, last: string): Promise<string> {
@@ -90,8 +93,8 @@ describe.skipIf(missing !== null).concurrent("health and drains of OVN's load ba
     return text
   }
 
-  const statuses = (service: string, ...names: readonly Name[]): Promise<readonly number[]> =>
-    Promise.all(names.map(async (name) => (await backend(service, name)).metrics.status))
+  const statuses = (service: string, names: readonly Name[], by = torb): Promise<readonly number[]> =>
+    Promise.all(names.map(async (name) => (await backend(service, name, by)).metrics.status))
 
   /** Which servers answer connections of a client, and how many get no answer. */
   async function answering(
@@ -189,12 +192,7 @@ describe.skipIf(missing !== null).concurrent("health and drains of OVN's load ba
     ports = Object.fromEntries(entries) as Record<Name, OvnPort>
     await Promise.all(servers.map((name) => Promise.all(rows.map((row) => listen(name, row)))))
     torb = await startDaemon({
-      args: [
-        '--plane=ovn',
-        `--ovn-nb=${lab.nbAddress}`,
-        `--ovn-sb=${lab.sbAddress}`,
-        `--ovn-vswitchd=${lab.chassis[0]?.directory}`,
-      ],
+      args: [...options(), `--ovn-vswitchd=${lab.chassis[0]?.directory}`],
     })
   })
   afterAll(async () => {
@@ -222,7 +220,7 @@ describe.skipIf(missing !== null).concurrent("health and drains of OVN's load ba
     expect(await answering('c1', '192.168.9.1')).toEqual({ servers: ['s1 0'], failures: [] })
     expect(await answering('c1', 'fd09::1')).toEqual({ servers: ['s1 0 by IPv6'], failures: [] })
     expect(await answering('c1', '192.168.9.1', 'udp')).toEqual({ servers: ['s1 0'], failures: [] })
-    const metrics = String(await ask('GET', '/metrics'))
+    const metrics = String(await torb.must('GET', '/metrics'))
     expect(metrics).toMatch(
       /^gorb_service_backend_status\{[^}]*service_name="web"[^}]*backend_name="s2"[^}]*\} 1$/m,
     )
@@ -250,12 +248,12 @@ describe.skipIf(missing !== null).concurrent("health and drains of OVN's load ba
       fallback: 'fb-zero-to-one',
       ovn: { check_source: '10.0.0.99' },
     })
-    await expect.poll(() => statuses('fb', 's1', 's2'), { timeout: 10_000 }).toEqual([0, 0])
+    await expect.poll(() => statuses('fb', ['s1', 's2']), { timeout: 10_000 }).toEqual([0, 0])
     // The servers answer clients, but not OVN.
     const deaf = (name: Name, verb: string): Promise<string> =>
       ports[name].namespace.run('ip', 'route', verb, 'blackhole', '10.0.0.99/32')
     await Promise.all([deaf('s1', 'add'), deaf('s2', 'add')])
-    await expect.poll(() => statuses('fb', 's1', 's2'), { timeout: 10_000 }).toEqual([1, 1])
+    await expect.poll(() => statuses('fb', ['s1', 's2']), { timeout: 10_000 }).toEqual([1, 1])
     await expect
       .poll(() => answering('c1', '192.168.9.2'), { timeout: 5000 })
       .toEqual({ servers: ['s1 10', 's2 10'], failures: [] })
@@ -264,7 +262,7 @@ describe.skipIf(missing !== null).concurrent("health and drains of OVN's load ba
     expect(await balancers()).toContain('fb (watched, no traffic)')
 
     await deaf('s1', 'del')
-    await expect.poll(() => statuses('fb', 's1', 's2'), { timeout: 10_000 }).toEqual([0, 1])
+    await expect.poll(() => statuses('fb', ['s1', 's2']), { timeout: 10_000 }).toEqual([0, 1])
     await expect
       .poll(() => answering('c1', '192.168.9.2'), { timeout: 5000 })
       .toEqual({ servers: ['s1 10'], failures: [] })
@@ -274,7 +272,7 @@ describe.skipIf(missing !== null).concurrent("health and drains of OVN's load ba
 
   it('a monitor in error, and a port without a chassis, are told as what they are', async ({ expect }) => {
     await serve('odd', '192.168.9.3', { type: 'tcp', ...eager }, 20, {}, ['s1', 's5'])
-    await expect.poll(() => statuses('odd', 's1', 's5'), { timeout: 10_000 }).toEqual([0, 0])
+    await expect.poll(() => statuses('odd', ['s1', 's5']), { timeout: 10_000 }).toEqual([0, 0])
     const reason = async (): Promise<string> => (await backend('odd', 's5')).reason
     const [, hv2] = lab.chassis
     // Else it would write at once what it sees itself.
@@ -292,7 +290,7 @@ describe.skipIf(missing !== null).concurrent("health and drains of OVN's load ba
     await lab.sbctl('set', 'Service_Monitor', monitor, 'status=error')
     await expect.poll(reason, { timeout: 5000 }).toBe("Down: OVN's monitor on chassis hv2: error")
     hv2?.controller.thaw()
-    await expect.poll(() => statuses('odd', 's5'), { timeout: 10_000 }).toEqual([0])
+    await expect.poll(() => statuses('odd', ['s5']), { timeout: 10_000 }).toEqual([0])
 
     const [device = ''] = (
       (await hv2?.vsctl('--bare', '--columns=name', 'find', 'Interface', 'external_ids:iface-id=s5')) ?? ''
@@ -301,16 +299,16 @@ describe.skipIf(missing !== null).concurrent("health and drains of OVN's load ba
     await expect.poll(reason, { timeout: 5000 }).toBe('Down: port s5 is not bound to a chassis')
     expect(await answering('c1', '192.168.9.3')).toEqual({ servers: ['s1 20'], failures: [] })
     await hv2?.vsctl('set', 'Interface', device, 'external_ids:iface-id=s5')
-    await expect.poll(() => statuses('odd', 's5'), { timeout: 10_000 }).toEqual([0])
+    await expect.poll(() => statuses('odd', ['s5']), { timeout: 10_000 }).toEqual([0])
   })
 
   it('a drain of a checked backend leaves open connections alone, and resets them on every chassis at its end', async ({
     expect,
   }) => {
     await serve('slow', '192.168.9.4', { type: 'tcp', ...eager }, 20)
-    await expect.poll(() => statuses('slow', 's1', 's2'), { timeout: 10_000 }).toEqual([0, 0])
+    await expect.poll(() => statuses('slow', ['s1', 's2']), { timeout: 10_000 }).toEqual([0, 0])
     const [here, there] = [await hold('c1', '192.168.9.4'), await hold('c2', '192.168.9.4')]
-    await ask('PATCH', '/service/slow/s2', { weight: 0 })
+    await torb.must('PATCH', '/service/slow/s2', { weight: 0 })
     await lab.sync()
     expect(await answering('c1', '192.168.9.4')).toEqual({ servers: ['s1 20'], failures: [] })
     expect([await still('c1', here), await still('c2', there)]).toEqual(
@@ -323,7 +321,7 @@ describe.skipIf(missing !== null).concurrent("health and drains of OVN's load ba
       .toBe(open)
     expect((await backend('slow', 's2')).metrics.status).toBe(0)
 
-    await ask('DELETE', '/service/slow/s2?drain=1s')
+    await torb.must('DELETE', '/service/slow/s2?drain=1s')
     expect(await still('c2', there)).toEqual(there.map((one) => one.backend))
     await expect
       .poll(async () => (await torb.api('GET', '/service/slow/s2')).status, { timeout: 5000 })
@@ -337,7 +335,7 @@ describe.skipIf(missing !== null).concurrent("health and drains of OVN's load ba
     await serve('bare', '192.168.9.5', { type: 'none' }, 30)
     await lab.sync()
     const [here, there] = [await hold('c1', '192.168.9.5'), await hold('c2', '192.168.9.5')]
-    await ask('DELETE', '/service/bare/s2?drain=1s')
+    await torb.must('DELETE', '/service/bare/s2?drain=1s')
     await expect.poll(() => still('c1', here), { timeout: 5000 }).toEqual(without(here, 's2'))
     expect(await still('c2', there)).toEqual(there.map((one) => one.backend))
   })
@@ -346,9 +344,28 @@ describe.skipIf(missing !== null).concurrent("health and drains of OVN's load ba
     await serve('brief', '192.168.9.6', { type: 'none' }, 0, {}, ['s3', 's4'])
     await lab.sync()
     const held = await hold('c3', '192.168.9.6')
-    await ask('DELETE', '/service/brief/s4')
+    await torb.must('DELETE', '/service/brief/s4')
     await expect.poll(() => still('c3', held), { timeout: 5000 }).toEqual(without(held, 's4'))
     await expect.poll(balancers).not.toContain('brief (resets connections)')
+  })
+
+  it('while no Torb runs OVN leaves out what is down; the next one knows', async ({ expect }) => {
+    const data = await mkdtemp(join(tmpdir(), 'torb-'))
+    const start = (): Promise<RunningDaemon> =>
+      startDaemon({ data, args: [...options(), '--ovn-owner=second'] })
+    const first = await start()
+    await serve('left', '192.168.9.8', { type: 'tcp', ...eager }, 10, {}, ['s3', 's4'], first)
+    await expect.poll(() => statuses('left', ['s3', 's4'], first), { timeout: 10_000 }).toEqual([0, 0])
+    await first.end('SIGKILL')
+    await close('s4', 10)
+    await expect
+      .poll(() => answering('c3', '192.168.9.8'), { timeout: 10_000 })
+      .toEqual({ servers: ['s3 10'], failures: [] })
+    await using second = await start()
+    await expect.poll(() => statuses('left', ['s3', 's4'], second), { timeout: 10_000 }).toEqual([0, 1])
+    await listen('s4', 10)
+    await expect.poll(() => statuses('left', ['s3', 's4'], second), { timeout: 10_000 }).toEqual([0, 0])
+    await rm(data, { recursive: true })
   })
 
   it('what OVN cannot check is refused with the cure', async ({ expect }) => {
