@@ -152,3 +152,27 @@ describe('freeName', () => {
     )
   })
 })
+
+describe('what bears the mark of this Torb', () => {
+  it('is left where it is neither wished for nor noted: another Torb of the same mark has made it', async () => {
+    const { plane } = await world([])
+    await plane.apply([{ key: 'theirs', before: null, after: row('theirs', '10.9.0.1') }])
+    const asked = plane.batches.length
+    const { control, warned } = await world([], { adopt: false }, plane)
+    expect([...plane.held.keys()]).toEqual(['theirs'])
+    expect(warned).toEqual([expect.stringContaining('another Torb with the same mark made it')])
+    // Who asks for it gets it.
+    await control.createService('theirs', { host: '10.9.0.1', port: 80, method: 'rr', attach }, 'rest')
+    expect(plane.batches.length).toBe(asked + 1)
+    expect(plane.held.get('theirs')).toMatchObject({ scheduler: 'rr' })
+  })
+
+  it('and was given up in a crash is removed', async () => {
+    const { control, plane, store } = await world([])
+    await control.createService('web', { host: '10.9.0.1', port: 80, attach }, 'rest')
+    await control.close()
+    await store.commit([{ bucket: 'service', key: 'web', value: null }])
+    await world([], { adopt: false }, plane, store)
+    expect([...plane.held.keys()]).toEqual([])
+  })
+})

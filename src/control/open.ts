@@ -70,9 +70,18 @@ export async function openControl(options: ControlOptions): Promise<OpenControl>
   for (const [id, record] of records) desired.put(id, record)
 
   for (const [name, plane] of planes) {
-    await plane.open(ledger.view(name))
+    const given = ledger.view(name)
+    await plane.open(given)
     if (options.flush && name === defaultPlane) await flush(plane)
     for await (const [id, spec] of plane.observe('all')) {
+      // Of several Torbs with one mark another one may have made it: its mark alone is no reason to remove it.
+      if (plane.can.attach && !desired.services.has(id) && !given.has(id)) {
+        log.warn(
+          { plane: name, service: id },
+          'is not known here though it bears the mark of this Torb, and stays: another Torb with the same mark made it, or the store is an older one; create it anew, or remove it by hand or with -f',
+        )
+        continue
+      }
       // One that nobody wishes for any more is held without a record, and so withdrawn by the first reconciliation.
       const state = desired.services.get(id) ?? desired.put(id, null)
       const { record, vital } = state
