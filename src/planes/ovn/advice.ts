@@ -1,28 +1,10 @@
 import type { VirtualService } from '../plane.ts'
-import { portAddresses, type RouterRow, type SwitchRow } from './logicalRows.ts'
-import { clientsOf, connected, neighboursOf, switchesNear, type Clients } from './neighbourhood.ts'
-import { answering, pathTo, respondsTo, routeOf } from './path.ts'
-import { contains, parseSubnet } from './subnet.ts'
+import { clientsOn, listed, named, rowsOf, searched, type Rule, type Scene } from './adviceScene.ts'
+import { portAddresses } from './logicalRows.ts'
+import { connected, switchesNear } from './neighbourhood.ts'
+import { answering, respondsTo } from './path.ts'
+import { routerRules } from './routerAdvice.ts'
 import type { Topology } from './topology.ts'
-
-/** What a rule of attachment looks at. */
-interface Scene {
-  readonly spec: VirtualService
-  readonly attach: NonNullable<VirtualService['attach']>
-  readonly topology: Topology
-  /** Switches and routers that evaluate the load balancer, groups' members included. */
-  readonly switches: readonly SwitchRow[]
-  readonly routers: readonly RouterRow[]
-  /** Switches where backends are. */
-  readonly serverSwitches: readonly SwitchRow[]
-  readonly backendAddresses: ReadonlySet<string>
-}
-
-type Rule = (scene: Scene) => readonly string[]
-
-/** So many switches are looked at in search of clients, and so many are named. */
-const searched = 64
-const listed = 3
 
 /**
  * What is wrong, or not to be had, with where a service is attached: one sentence each, with the cure. None for what works.
@@ -151,119 +133,6 @@ const unanswered: Rule = ({ spec, attach, topology, switches, routers }) => {
   })
 }
 
-const plainRouter: Rule = ({ spec, topology, switches, routers }) =>
-  routers
-    .filter((router) => topology.kindOf(router) === 'distributed')
-    .filter((router) =>
-      topology.linksOf(router).some((link) => !switches.some(({ uuid }) => uuid === link.switch.uuid)),
-    )
-    .map(
-      (router) =>
-        `router ${router.name} is distributed and has no gateway port, where OVN balances but never translates the answers back, so clients of service ${spec.id} behind it get none: attach it to the clients' switches, or to a gateway router (options:chassis)`,
-    )
-
-/** Answers have to pass the router that balanced; lb_force_snat_ip makes them. */
-const pastGateway: Rule = (scene) => {
-  const { spec, topology, routers, switches, serverSwitches } = scene
-  const gateways = new Set(
-    [...topology.routers()].filter(({ options }) => options.has('chassis')).map(({ uuid }) => uuid),
-  )
-  return routers
-    .filter((router) => gateways.has(router.uuid) && !forcesSnat(router, spec))
-    .flatMap((router) => {
-      const evaluating = new Set([router, ...switches].map(({ uuid }) => uuid))
-      const hanging = clientsOn(
-        scene,
-        connected(topology, serverSwitches, gateways),
-        ({ row, from, address }) => {
-          if (evaluating.has(row.uuid) || sourceTranslated(topology, router, address)) return false
-          const isThere = (hop: { readonly row: { readonly uuid: string } }): boolean =>
-            hop.row.uuid === router.uuid
-          if (pathTo(topology, { row, from }, spec.address, isThere).end.kind !== 'stopped') return false
-          return serverSwitches.some(
-            (start) =>
-              pathTo(topology, { row: start, from: 'endpoint' }, address, isThere).end.kind !== 'stopped',
-          )
-        },
-      )
-      if (hanging.length === 0) return []
-      return [
-        `gateway router ${router.name} balances for clients on ${named('switch', rowsOf(hanging))} too, but their answers go past it and they get none: set "ovn": {"force_snat": "router_ip"} (backends then see ${router.name} instead of the client), or attach service ${spec.id} to their ${hanging.length === 1 ? 'switch' : 'switches'} as well`,
-      ]
-    })
-}
-
-/** Only what leaves by the gateway port is translated back (northd, lr_out_undnat). */
-const pastGatewayPort: Rule = (scene) => {
-  const { spec, topology, routers, switches } = scene
-  return routers
-    .filter((router) => topology.kindOf(router) === 'gateway-port')
-    .flatMap((router) => {
-      const gatewayPorts = new Set(topology.gatewayPorts(router).map(({ port }) => port.uuid))
-      const inside = topology.linksOf(router).filter(({ routerPort }) => !gatewayPorts.has(routerPort.uuid))
-      const evaluating = new Set(switches.map(({ uuid }) => uuid))
-      const behind = connected(
-        topology,
-        inside.map((link) => link.switch),
-        new Set([router.uuid]),
-      )
-      const hanging = clientsOn(scene, behind, ({ row, from }) => {
-        if (evaluating.has(row.uuid)) return false
-        return pathTo(topology, { row, from }, spec.address).hops.some(
-          (hop) =>
-            hop.kind === 'router' && hop.row.uuid === router.uuid && !gatewayPorts.has(hop.inPort.uuid),
-        )
-      })
-      if (hanging.length === 0) return []
-      return [
-        `router ${router.name} balances only what passes its gateway port, so clients on ${named('switch', rowsOf(hanging))} get no answer from service ${spec.id}: attach it to their ${hanging.length === 1 ? 'switch' : 'switches'} as well`,
-      ]
-    })
-}
-
-const severalGateways: Rule = ({ spec, topology, routers }) => {
-  const bare = routers.filter((router) => topology.kindOf(router) === 'gateway' && !forcesSnat(router, spec))
-  if (routers.filter((router) => topology.kindOf(router) === 'gateway').length < 2 || bare.length === 0)
-    return []
-  return [
-    `service ${spec.id} is on several gateway routers, and answers to what ${named('router', bare)} balanced may leave by another one and never be translated back: set "ovn": {"force_snat": "router_ip"}`,
-  ]
-}
-
-const gatewayPortsApart: Rule = ({ spec, topology, routers }) =>
-  routers.flatMap((router) => {
-    const ports = topology.gatewayPorts(router)
-    if (new Set(ports.map(({ chassis }) => chassis[0])).size < 2) return []
-    const places = ports.map(({ port, chassis }) => `${port.name} on ${chassis[0]}`).join(', ')
-    return [
-      `the gateway ports of router ${router.name} are on different chassis (${places}), and only one of them balances service ${spec.id}: give all the same chassis, or attach it to the clients' switches`,
-    ]
-  })
-
-const forceSnatElsewhere: Rule = ({ spec, topology, routers }) =>
-  routers
-    .filter((router) => topology.kindOf(router) !== 'gateway' && forcesSnat(router, spec))
-    .map(
-      (router) =>
-        `force_snat works on gateway routers (options:chassis), and ${router.name} is none: leave it out, since an address there leaves clients without answer`,
-    )
-
-const unrouted: Rule = ({ spec, topology, routers, backendAddresses }) =>
-  routers.flatMap((router) => {
-    const kind = topology.kindOf(router)
-    if (kind === 'distributed' || respondsTo(topology, 'reachable', router, spec.address)) return []
-    const links = topology.linksOf(router)
-    if (links.some((link) => clientsOf(topology, link.switch, backendAddresses, spec.family) !== null))
-      return []
-    const neighbours = neighboursOf(topology, router)
-    if (neighbours.length === 0 || neighbours.some((one) => leadsTo(topology, one, router, spec))) return []
-    const [address] = topology.routerPorts(router).flatMap((port) => portNetworkAddresses(port))
-    const adds = kind === 'gateway-port' ? 'set "ovn": {"add_route": true}, or ' : ''
-    return [
-      `${spec.address} is in no network of router ${router.name}, and ${named('router', neighbours)} ${neighbours.length === 1 ? 'has' : 'have'} no route to it, so nobody gets there: ${adds}add a route ("ovn-nbctl lr-route-add ${neighbours[0]?.name} ${spec.address} ${address ?? 'ADDRESS'}")`,
-    ]
-  })
-
 const backendsWithoutPort: Rule = ({ spec, topology }) =>
   spec.destinations.flatMap(({ id, address }) => {
     const ports = topology.holders(address)
@@ -293,62 +162,10 @@ const rules: readonly Rule[] = [
   serversSwitchOnly,
   noRouter,
   unanswered,
-  plainRouter,
-  pastGateway,
-  pastGatewayPort,
-  severalGateways,
-  gatewayPortsApart,
-  forceSnatElsewhere,
-  unrouted,
+  ...routerRules,
   backendsWithoutPort,
   hairpinOnRouters,
 ]
-
-/** Switches with clients of a kind, of those given; no more than are worth naming. */
-function clientsOn(
-  { topology, backendAddresses, spec }: Scene,
-  rows: Iterable<SwitchRow>,
-  are: (clients: Clients) => boolean = () => true,
-): readonly Clients[] {
-  const found: Clients[] = []
-  let looked = 0
-  for (const row of rows) {
-    const clients = clientsOf(topology, row, backendAddresses, spec.family)
-    if (clients === null) continue
-    if (are(clients)) found.push(clients)
-    if (found.length > listed || ++looked >= searched) break
-  }
-  return found
-}
-
-/** Whether a router's route to the service goes to its neighbour. */
-function leadsTo(topology: Topology, from: RouterRow, to: RouterRow, spec: VirtualService): boolean {
-  const route = routeOf(topology, from, spec.address)
-  if (route !== null) {
-    const peer = topology.peerOf(route.port)
-    return (
-      (peer !== null && topology.routerOf(peer)?.uuid === to.uuid) ||
-      topology.routerPortsWith(route.next).some((port) => topology.routerOf(port)?.uuid === to.uuid)
-    )
-  }
-  return spec.ovn?.add_route === true && topology.kindOf(to) === 'gateway-port'
-}
-
-const portNetworkAddresses = (port: { readonly networks: readonly unknown[] }): readonly string[] =>
-  port.networks.map((network) => String(network).replace(/\/.*/, ''))
-
-/** Whether what a router balanced leaves with the router's address: by the service's wish, or by its own option. */
-export function forcesSnat(router: RouterRow, { ovn }: VirtualService): boolean {
-  if (ovn?.skip_snat === true) return false
-  return ovn?.force_snat !== undefined || (router.options.get('lb_force_snat_ip') ?? '') !== ''
-}
-
-/** Whether a gateway router's own SNAT rules take the client: its answers then come back to the router. */
-export const sourceTranslated = (topology: Topology, router: RouterRow, client: string): boolean =>
-  topology.natOf(router).some(({ type, logical_ip: logical }) => {
-    const network = type === 'snat' ? parseSubnet(logical) : null
-    return network !== null && contains(network, client)
-  })
 
 /** Whether an address that no port has may be that of a host beyond the logical network, or of a port of any address. */
 function mayBeOutside(topology: Topology, address: string): boolean {
@@ -358,15 +175,4 @@ function mayBeOutside(topology: Topology, address: string): boolean {
     (row) =>
       topology.leadsOutside(row) || [...topology.endpoints(row)].some((port) => portAddresses(port).unknown),
   )
-}
-
-const rowsOf = (clients: readonly Clients[]): readonly SwitchRow[] => clients.map(({ row }) => row)
-
-/** `switch dmz`, `switches dmz and inside`, `switches a, b, c and others`. */
-function named(kind: 'switch' | 'router', rows: readonly { readonly name: string }[]): string {
-  const names = rows.map(({ name }) => name)
-  const plural = kind === 'switch' ? 'switches' : 'routers'
-  if (names.length <= 1) return `${kind} ${names.join('')}`
-  const last = names.length > listed ? 'others' : names.at(-1)
-  return `${plural} ${names.slice(0, Math.min(listed, names.length - (names.length > listed ? 0 : 1))).join(', ')} and ${last}`
 }

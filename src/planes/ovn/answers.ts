@@ -1,5 +1,5 @@
 import type { Flow, VirtualService } from '../plane.ts'
-import { forcesSnat, sourceTranslated } from './advice.ts'
+import { forcesSnat, sourceTranslated } from './routerAdvice.ts'
 import type { RouterRow } from './logicalRows.ts'
 import { switchesNear } from './neighbourhood.ts'
 import { pathTo, type Hop } from './path.ts'
