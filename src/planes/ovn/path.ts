@@ -159,6 +159,7 @@ export function routeOf(topology: Topology, router: RouterRow, destination: stri
     const prefix = parseSubnet(text)
     if (prefix === null || policy === 'src-ip' || !contains(prefix, destination)) continue
     if (nexthop === 'discard') offer(prefix.prefix, null)
+    if (familyOf(nexthop) === null) continue
     const port =
       ports.find(({ name }) => name === output) ??
       ports.find((one) => networksOf(one).some((network) => contains(network, nexthop)))
