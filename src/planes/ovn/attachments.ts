@@ -7,6 +7,8 @@ import type { Topology } from './topology.ts'
 export interface Attachment {
   readonly table: 'Logical_Switch' | 'Logical_Router' | 'Load_Balancer_Group'
   readonly uuid: Uuid
+  /** As the service has it: its name, or its UUID. */
+  readonly given: string
   readonly name: string
   readonly balancers: readonly unknown[]
 }
@@ -27,7 +29,8 @@ export function attachmentsOf(topology: Topology, attach: Attach | null): readon
       rowsNamed(topology, table, name).map((row) => ({
         table,
         uuid: row.uuid,
-        name,
+        given: name,
+        name: row.name ?? '',
         balancers: row.load_balancer ?? [],
       })),
     ),

@@ -166,7 +166,7 @@ export class Draft {
   ): readonly Operation[] {
     const places = attachmentsOf(topology, after.attach)
     const has = row === null ? [] : held(places, row)
-    const names = (place: Attachment): string => `${place.table} ${place.name}`
+    const names = (place: Attachment): string => `${place.table} ${place.given}`
     const known = new Set(attachmentsOf(topology, added(after.attach, present?.attach ?? null)).map(names))
     const missing = places.filter(
       (place) =>

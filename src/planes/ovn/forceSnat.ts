@@ -33,7 +33,7 @@ export function togetherWanted(
           'refused',
           `service ${service} cannot have force_snat ${wish}: router ${router} has one value for all services, and ${other[0]} has ${other[1]}; give both the same, or attach them to different routers`,
         )
-      byFamily.set(family, [service, value])
+      if (!byFamily.has(family)) byFamily.set(family, [service, value])
     }
   }
   return byFamily.size === 0

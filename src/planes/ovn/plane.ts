@@ -47,6 +47,8 @@ export interface OvnOptions {
   readonly tls?: OvsdbTls
   /** Length of a list of backends at most, where a service does not say; 64 where absent. */
   readonly slots?: number
+  /** So long a connection that broke during a write may take to come back before that counts as failed; 5 s where absent. */
+  readonly patienceMs?: number
   /** Control sockets of ovs-vswitchd on this machine, by which open connections are seen. */
   readonly vswitchd?: readonly string[]
   readonly log: { info(fields: object, text: string): void; warn(fields: object, text: string): void }
@@ -150,6 +152,7 @@ export class OvnPlane implements Plane {
     this.confirmed.remind(progress)
     const lock = northbound.lock(`torb_${identifier(owner)}`)
     const writer = new Writer(view, lock, {
+      patienceMs: this.#options.patienceMs ?? 5000,
       committed: (changes, number) => this.#committed(changes, number),
       warn: (fields, text) => log.warn(fields, text),
     })

@@ -171,7 +171,7 @@ describe('a service as a row', () => {
   it('has nothing that OVN cannot read', () => {
     fc.assert(
       fc.property(anyService, (spec) => {
-        const [[key = '', value = ''] = []] = Object.entries(rowOf(spec).vips)
+        const [[key, value] = ['', '']] = Object.entries(rowOf(spec).vips)
         expect(parseVip(key)).toEqual({ address: spec.address, port: spec.port === 'any' ? 0 : spec.port })
         expect(parseBackends(value)).toHaveLength(value === '' ? 0 : value.split(',').length)
       }),

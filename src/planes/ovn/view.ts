@@ -111,7 +111,7 @@ function differingColumns({ northbound }: View, row: BalancerRow, wanted: Checke
 function stillAttached(attach: Attach | null, places: readonly Attachment[]): Attach | null {
   if (attach === null) return null
   const at = (table: Attachment['table'], names: readonly string[]): readonly string[] =>
-    names.filter((name) => places.some((place) => place.table === table && place.name === name))
+    names.filter((name) => places.some((place) => place.table === table && place.given === name))
   return {
     switches: at('Logical_Switch', attach.switches),
     routers: at('Logical_Router', attach.routers),

@@ -11,12 +11,12 @@ type ServiceChange = Change<VirtualService, ServiceId>
 
 /** A transaction that meets a racing writer is made anew from what that one left, so many times. */
 const mostRaces = 8
-/** So long a connection that broke during a transaction may take to come back before the write counts as failed. */
-const patienceMs = 5000
 /** After a connection the answer about the lock may still be on its way. */
 const lockMs = 1000
 
-export interface WriterEvents {
+export interface WriterOptions {
+  /** So long a connection that broke during a transaction may take to come back before the write counts as failed. */
+  readonly patienceMs: number
   /** Changes that were committed under a number of NB_Global:nb_cfg. */
   committed(changes: readonly ServiceChange[], number: number): void
   warn(fields: object, text: string): void
@@ -26,17 +26,17 @@ export interface WriterEvents {
 export class Writer {
   readonly #view: View
   readonly #lock: OvsdbLock
-  readonly #events: WriterEvents
+  readonly #options: WriterOptions
   readonly #unwatch: () => void
   /** Services of which it is not known whether a change that failed was done after all, and how they are to be. */
   readonly #unsettled = new Map<ServiceId, VirtualService | null>()
   #last: Promise<unknown> = Promise.resolve()
   #closed = false
 
-  constructor(view: View, lock: OvsdbLock, events: WriterEvents) {
+  constructor(view: View, lock: OvsdbLock, options: WriterOptions) {
     this.#view = view
     this.#lock = lock
-    this.#events = events
+    this.#options = options
     this.#unwatch = lock.watch((held) => {
       if (held && this.#unsettled.size > 0) void this.#inTurn(() => this.#settle())
     })
@@ -80,7 +80,7 @@ export class Writer {
 
   async #carryOut(changes: readonly ServiceChange[]): Promise<readonly Outcome[]> {
     const before = new Map(changes.map(({ key }) => [key, this.#present(key)]))
-    const deadline = performance.now() + patienceMs
+    const deadline = performance.now() + this.#options.patienceMs
     let broken: Refusal | null = null
     for (let race = 0; ;) {
       const draft = new Draft(this.#view)
@@ -97,7 +97,7 @@ export class Writer {
       })
       try {
         const number = fit.length === 0 ? 0 : await this.#commit(draft.operations())
-        if (fit.length > 0) this.#events.committed(fit, number)
+        if (fit.length > 0) this.#options.committed(fit, number)
         return outcomes
       } catch (error) {
         if (error instanceof Refusal && error.code === 'unreachable') {
@@ -181,7 +181,7 @@ export class Writer {
     const outcomes = await this.#carryOut(changes)
     outcomes.forEach((outcome, index) => {
       if (outcome.ok) return
-      this.#events.warn(
+      this.#options.warn(
         { plane: 'ovn', service: changes[index]?.key },
         `a write that failed could not be taken back: ${outcome.error.message}`,
       )
