@@ -187,3 +187,14 @@ it('an entry of others is told in words that PUT would take, and that mean the s
     }),
   )
 })
+
+it('tells of an entry in a virtual network where it is attached and what it has set', () => {
+  const attach = { switches: ['inside'], routers: [], groups: ['all'] }
+  const { options } = wireForeign({ ...web, id: 'shop', attach, ovn: { skip_snat: true } })
+  expect(options).toMatchObject({ attach, ovn: { skip_snat: true } })
+  expect(readService(serviceBody.parse({ ...options, plane: 'ovn' }), false)).toMatchObject({
+    attach,
+    ovn: { skip_snat: true },
+  })
+  expect(Object.keys(wireForeign(web).options)).not.toContain('attach')
+})

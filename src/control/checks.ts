@@ -43,7 +43,8 @@ export function scheduleOf(
       pulse.fast_interval === undefined ? fastIntervalMs : parseInterval(pulse.fast_interval),
     ),
     backoffMs: pulse.backoff === undefined ? 0 : parseInterval(pulse.backoff),
-    firstWithinMs: soon ? Math.min(intervalMs, firstSoonMs) : intervalMs,
+    // To ask costs nothing.
+    firstWithinMs: soon || ask !== null ? Math.min(intervalMs, firstSoonMs) : intervalMs,
   }
 }
 

@@ -58,8 +58,15 @@ export class Convergence {
   check(record: ServiceRecord): void {
     const vital = this.#options.desired.services.get(record.id)?.vital ?? (() => newcomer)
     const name = this.planeOf(record)
+    const plane = this.#options.planes.get(name)
+    // The default address is one of this machine.
+    if (plane?.can.attach === true && record.options.host === '' && record.address !== '')
+      throw new Refusal(
+        'invalid',
+        `host is missing: a virtual network (plane ${name}) has no default address`,
+      )
     const spec = effective(record, vital, null, this.#checksOf(name))
-    const why = this.#unfit(name, spec) ?? this.#options.planes.get(name)?.refuses?.(spec) ?? null
+    const why = this.#unfit(name, spec) ?? plane?.refuses?.(spec) ?? null
     if (why !== null) throw new Refusal('invalid', why)
   }
 

@@ -18,7 +18,7 @@ const last = ({ accepted }: NetworkPlane) => accepted.at(-1) ?? expect.fail('not
 describe('a plane whose effect comes later', () => {
   it('a service is accepted until its last change is in effect; who lags is told by name', async () => {
     const { control, plane } = await world()
-    await control.createService('web', { port: 80 }, 'rest')
+    await control.createService('web', { host: '10.9.0.1', port: 80 }, 'rest')
     expect(control.service('web')?.reconcile).toMatchObject({
       state: 'accepted',
       message: 'not in effect yet',
@@ -53,14 +53,14 @@ describe('a plane whose effect comes later', () => {
   it('what is in effect before the plane has answered is applied at once', async () => {
     const { control, plane } = await world()
     plane.confirmsEarly = true
-    await control.createService('web', { port: 80 }, 'rest')
+    await control.createService('web', { host: '10.9.0.1', port: 80 }, 'rest')
     expect(control.service('web')?.reconcile.state).toBe('applied')
     expect(await control.applied('web', 60_000)).toEqual({ state: 'applied', lagging: [] })
   })
 
   it('a wait ends with the effect, or with the time and who lags; a removal is waited for too', async () => {
     const { control, plane } = await world()
-    await control.createService('web', { port: 80 }, 'rest')
+    await control.createService('web', { host: '10.9.0.1', port: 80 }, 'rest')
     plane.confirm(last(plane), ['hv2'])
     await sleep(0)
     expect(await control.applied('web', 20)).toEqual({ state: 'accepted', lagging: ['hv2'] })
@@ -76,7 +76,7 @@ describe('a plane whose effect comes later', () => {
 
   it('a refused write leaves the service as it was', async () => {
     const { control, plane } = await world()
-    await control.createService('web', { port: 80 }, 'rest')
+    await control.createService('web', { host: '10.9.0.1', port: 80 }, 'rest')
     plane.confirm(last(plane))
     await expect.poll(() => control.service('web')?.reconcile.state).toBe('applied')
     plane.refuse = () => 'no'
@@ -85,9 +85,18 @@ describe('a plane whose effect comes later', () => {
     expect(await control.applied('web', 60_000)).toEqual({ state: 'applied', lagging: [] })
   })
 
+  it('has no default address', async () => {
+    const { control, plane } = await world()
+    await expect(control.createService('web', { port: 80 }, 'rest')).rejects.toMatchObject({
+      code: 'invalid',
+      message: 'host is missing: a virtual network (plane ovn) has no default address',
+    })
+    expect(plane.batches).toEqual([])
+  })
+
   it('what an earlier run left behind is told as accepted', async () => {
     const { control, plane } = await world()
-    await control.createService('web', { port: 80 }, 'rest')
+    await control.createService('web', { host: '10.9.0.1', port: 80 }, 'rest')
     plane.confirm(last(plane))
     await expect.poll(() => control.service('web')?.reconcile.state).toBe('applied')
     plane.confirmed.push({ key: 'web', change: null, state: 'accepted', lagging: ['hv1'] })
@@ -103,7 +112,7 @@ describe('advice of a plane', () => {
     const said = () =>
       control.events.since(0).flatMap(({ event }) => (event.type === 'advice' ? [event.text] : []))
     plane.advised.set('web', ['attach it to the switch of the clients'])
-    await control.createService('web', { port: 80 }, 'rest')
+    await control.createService('web', { host: '10.9.0.1', port: 80 }, 'rest')
     expect(control.service('web')?.advice).toEqual(['attach it to the switch of the clients'])
     await control.createBackend('web', 'a', backend, 'rest')
     expect(said()).toEqual(['attach it to the switch of the clients'])

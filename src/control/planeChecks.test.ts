@@ -22,7 +22,7 @@ const held = ({ held }: NetworkPlane, id = 'a') =>
 describe('a plane that checks by itself', () => {
   it('is given the pulses of its types, with the times and counts that Torb would use', async () => {
     const { control, plane } = await world()
-    await control.createService('web', { port: 80 }, 'rest')
+    await control.createService('web', { host: '10.9.0.1', port: 80 }, 'rest')
     const pulses: Record<string, BackendBody['pulse']> = {
       a: { type: 'tcp', interval: '10s' },
       b: { type: 'udp', interval: '1m', rise: 2, fall: 3 },
@@ -44,7 +44,7 @@ describe('a plane that checks by itself', () => {
 
   it('a flip counts at once, whatever fall says: the plane has counted; the backend stays listed with weight 0', async () => {
     const { control, plane } = await world()
-    await control.createService('web', { port: 80 }, 'rest')
+    await control.createService('web', { host: '10.9.0.1', port: 80 }, 'rest')
     await control.createBackend(
       'web',
       'a',
@@ -68,7 +68,7 @@ describe('a plane that checks by itself', () => {
     const warned: string[] = []
     const log = { info: () => undefined, warn: (_: object, text: string) => void warned.push(text) }
     const { control, plane } = await world(undefined, undefined, { log })
-    await control.createService('web', { port: 80 }, 'rest')
+    await control.createService('web', { host: '10.9.0.1', port: 80 }, 'rest')
     // Nobody is at this address: a connection of Torb's own would fail.
     await control.createBackend('web', 'a', backend({ type: 'tcp', interval: '1s' }), 'rest')
     await expect.poll(() => plane.asked, { timeout: 5000 }).toBeGreaterThan(0)
@@ -83,7 +83,7 @@ describe('a plane that checks by itself', () => {
 
   it('its verdict does not count where the weight is 0 by wish, or 1 because all are Down', async () => {
     const { control, plane } = await world()
-    await control.createService('web', { port: 80, fallback: 'fb-zero-to-one' }, 'rest')
+    await control.createService('web', { host: '10.9.0.1', port: 80, fallback: 'fb-zero-to-one' }, 'rest')
     await control.createBackend('web', 'a', backend({ type: 'tcp', interval: '1h' }), 'rest')
     await control.patchBackend('web', 'a', { weight: 0 }, 'rest')
     expect(held(plane)).toMatchObject({ weight: 0, check: { decides: false } })
@@ -95,7 +95,7 @@ describe('a plane that checks by itself', () => {
 
   it('has nothing to say of a backend that Torb checks, or that nobody does', async () => {
     const { control, plane } = await world()
-    await control.createService('web', { port: 80 }, 'rest')
+    await control.createService('web', { host: '10.9.0.1', port: 80 }, 'rest')
     await control.createBackend('web', 'a', backend({ type: 'none', interval: '1h' }), 'rest')
     await control.createBackend('web', 'b', backend({ type: 'tcp', interval: '1h' }, '192.0.2.3'), 'rest')
     for (const id of ['a', 'b'])
@@ -110,7 +110,7 @@ describe('a plane that checks by itself', () => {
 
   it('is asked for nothing by a restart where nothing changed', async () => {
     const { control, plane, store } = await world()
-    await control.createService('web', { port: 80 }, 'rest')
+    await control.createService('web', { host: '10.9.0.1', port: 80 }, 'rest')
     await control.createBackend('web', 'a', backend({ type: 'tcp', interval: '1h' }), 'rest')
     plane.signals.push({ service: 'web', backend: 'a', up: false, reason: 'offline' })
     await expect.poll(() => held(plane)?.weight).toBe(0)

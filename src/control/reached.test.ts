@@ -36,7 +36,7 @@ describe('pulses that Torb carries out itself, in a virtual network', () => {
   it('are looked at before a backend is made or changed', async () => {
     const control = await memoryControl(new MemoryStore(), new NetworkPlane())
     onTestFinished(() => control.close())
-    await control.createService('web', { port: 80 }, 'rest')
+    await control.createService('web', { host: '10.9.0.1', port: 80 }, 'rest')
     const backend = { host: '203.0.113.1', port: 80 }
     const pulse = { type: 'http', args: { host: nowhere.address } }
     const refused = { code: 'invalid' }
