@@ -1,164 +1,16 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { articleAddress, articlePort, servers, startArticle, type Article } from '../../lab/ovn/article.ts'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { articlePort, servers, startArticle, type Article } from '../../lab/ovn/article.ts'
 import { ovnMissing, physicalNetwork, type OvnLab, type OvnPort } from '../../lab/ovn/ovn.ts'
-import type { OvnOptions } from '../../src/model/service.ts'
 import { OvnPlane } from '../../src/planes/ovn/plane.ts'
 import type { Change, VirtualService } from '../../src/planes/plane.ts'
 import { plainDestination, plainService } from '../../src/planes/plain.ts'
+import { attempts, places, proxied, type Attempt } from './ovnExplain.ts'
 
 const missing = ovnMissing()
 if (missing !== null) console.log(`skipped: explain on a real OVN: ${missing}`)
 
-const { edgeVip, switchVip } = articleAddress
-const places = { ...articleAddress, server: '10.1.0.11', office: '10.2.0.11', visitor: '10.3.0.100' }
-type Place = keyof typeof places
-
 /** Longer than until TCP sends again what was lost while a router asked for an address. */
 const patienceMs = 1200
-
-interface Attempt {
-  readonly name: string
-  readonly from: 'vm1' | 'vm3' | 'lan' | 'office' | 'visitor'
-  readonly vip: string
-  readonly switches?: readonly string[]
-  readonly routers?: readonly string[]
-  readonly ovn?: OvnOptions
-  /** The article's servers where absent. */
-  readonly backends?: readonly Place[]
-  /** The article's own NAT rule is there. */
-  readonly snat?: boolean
-  /** Whether the client gets answers. */
-  readonly answered: boolean
-  /** A part of the only advice; null: there is none. */
-  readonly advice: string | null
-  /** A part of what ovn-trace says; null: there is no packet to ask about. */
-  readonly trace: string | null
-}
-
-const balancedBy = (name: string, ...backends: readonly Place[]): string => {
-  const listed = (backends.length === 0 ? servers : backends).map((one) => `${places[one]}:${articlePort}`)
-  return `is balanced by ${name} (${listed.join(',')})`
-}
-
-const attempts: readonly Attempt[] = [
-  {
-    name: "the client's switch",
-    from: 'vm3',
-    vip: switchVip,
-    switches: ['inside'],
-    answered: true,
-    advice: null,
-    trace: `ovn-trace passes inside, tenant1, dmz, ${balancedBy('inside')} and comes out at port vm`,
-  },
-  {
-    name: "the servers' switch only",
-    from: 'vm3',
-    vip: '172.16.255.63',
-    switches: ['dmz'],
-    answered: false,
-    advice: 'attached only to switch dmz, where its backends are',
-    trace: 'is balanced nowhere and is dropped by edge1 (lr_in_ip_routing)',
-  },
-  {
-    name: "the servers' switch, asked by a server",
-    from: 'vm1',
-    vip: '172.16.255.63',
-    switches: ['dmz'],
-    answered: true,
-    advice: 'attached only to switch dmz, where its backends are',
-    trace: balancedBy('dmz'),
-  },
-  {
-    name: 'the gateway router, from outside',
-    from: 'lan',
-    vip: edgeVip,
-    routers: ['edge1'],
-    snat: true,
-    answered: true,
-    advice: null,
-    trace: `ovn-trace passes outside, edge1, transit, tenant1, dmz, ${balancedBy('edge1')}`,
-  },
-  {
-    name: 'the gateway router, from inside, bare',
-    from: 'vm3',
-    vip: edgeVip,
-    routers: ['edge1'],
-    answered: false,
-    advice: 'gateway router edge1 balances for clients on switch inside too',
-    trace: balancedBy('edge1'),
-  },
-  {
-    name: "the gateway router, from inside, with the article's SNAT rule",
-    from: 'vm3',
-    vip: edgeVip,
-    routers: ['edge1'],
-    snat: true,
-    answered: true,
-    advice: null,
-    trace: balancedBy('edge1'),
-  },
-  {
-    name: 'the gateway router, from inside, with force_snat',
-    from: 'vm3',
-    vip: edgeVip,
-    routers: ['edge1'],
-    ovn: { force_snat: 'router_ip' },
-    answered: true,
-    advice: null,
-    trace: balancedBy('edge1'),
-  },
-  {
-    name: 'a plain distributed router',
-    from: 'vm3',
-    vip: '172.16.255.61',
-    routers: ['tenant1'],
-    answered: false,
-    advice: 'router tenant1 is distributed and has no gateway port',
-    trace: balancedBy('tenant1'),
-  },
-  {
-    name: "an address of the client's own network",
-    from: 'vm3',
-    vip: '172.16.255.250',
-    switches: ['inside'],
-    answered: false,
-    advice: '172.16.255.250 lies in the network of switch inside and nobody there answers ARP for it',
-    trace: null,
-  },
-  {
-    name: 'a router with a gateway port, from outside',
-    from: 'visitor',
-    vip: '10.3.0.200',
-    routers: ['border'],
-    answered: true,
-    advice:
-      'router border balances only what passes its gateway port, so clients on switch office get no answer',
-    backends: ['server'],
-    trace: balancedBy('border', 'server'),
-  },
-  {
-    name: 'a router with a gateway port, from inside',
-    from: 'office',
-    vip: '10.3.0.200',
-    routers: ['border'],
-    answered: false,
-    advice:
-      'router border balances only what passes its gateway port, so clients on switch office get no answer',
-    backends: ['server'],
-    trace: 'ovn-trace passes office, border',
-  },
-  {
-    name: "a router with a gateway port and the client's switch, from inside",
-    from: 'office',
-    vip: '10.3.0.201',
-    routers: ['border'],
-    switches: ['office'],
-    answered: true,
-    advice: null,
-    backends: ['server'],
-    trace: balancedBy('office', 'server'),
-  },
-]
 
 /** Beside the article's network: a distributed router with a gateway port to the LAN, a server and a client inside. */
 async function addBorder(lab: OvnLab): Promise<Readonly<Record<'office' | 'visitor' | 'server', OvnPort>>> {
@@ -211,6 +63,12 @@ describe.skipIf(missing !== null)('explain on a real OVN agrees with the traffic
   beforeAll(async () => {
     article = await startArticle({ chassis: 1 })
     hosts = { ...article.hosts, ...(await addBorder(article.lab)) }
+    await article.lab.nbctl(
+      'lsp-set-options',
+      'inside-tenant1',
+      'router-port=tenant1-inside',
+      `arp_proxy=${proxied}`,
+    )
     const { nbAddress, sbAddress } = article.lab
     const quiet = { info: () => undefined, warn: () => undefined }
     plane = new OvnPlane({ northbound: [nbAddress], southbound: [sbAddress], owner: 'torb', log: quiet })
@@ -258,6 +116,50 @@ describe.skipIf(missing !== null)('explain on a real OVN agrees with the traffic
     return { service, steps, answers: answers.length, advice: plane.advice(idOf(attempt)) }
   }
 
+  /** Does what the only advice has as a command, with NAME for what it leaves open. */
+  async function follow(name: string): Promise<string> {
+    const [sentence = '', ...more] = plane.advice('web')
+    expect(more).toEqual([])
+    const command =
+      /"ovn-nbctl ([^"]*)"/.exec(sentence)?.[1] ?? expect.unreachable(`a command in: ${sentence}`)
+    await article.lab.nbctl(...command.replace('NAME', name).split(' '))
+    await until(() => plane.advice('web').length === 0)
+    return sentence
+  }
+
+  const until = (holds: () => boolean): Promise<void> =>
+    vi.waitFor(() => expect(holds()).toBe(true), { timeout: 5000, interval: 20 })
+
+  it('names the row of somebody else with the same address, and how to detach it', async () => {
+    const { lab } = article
+    const after = { ...serviceOf({ ...anywhere, switches: ['inside'] }), id: 'web' }
+    await write([{ key: 'web', before: null, after }])
+    expect(plane.advice('web')).toEqual([])
+    await lab.nbctl('lb-add', 'manual', `${anywhere.vip}:${articlePort}`, `${places.vm1}:${articlePort}`)
+    await lab.nbctl('ls-lb-add', 'inside', 'manual')
+    await until(() => plane.advice('web').length > 0)
+    expect(await follow('')).toContain('load balancer manual')
+    await lab.nbctl('lb-del', 'manual')
+    await write([{ key: 'web', before: after, after: null }])
+  })
+
+  it('names commands that help: a group of nobody, a disabled port', async () => {
+    const { lab } = article
+    await lab.nbctl('create', 'Load_Balancer_Group', 'name=clients')
+    const after = {
+      ...serviceOf(anywhere),
+      id: 'web',
+      attach: { switches: [], routers: [], groups: ['clients'] },
+    }
+    await until(() => plane.refuses(after) === null)
+    await write([{ key: 'web', before: null, after }])
+    expect(await follow('inside')).toContain('no switch and no router refers to group clients')
+    await lab.nbctl('lsp-set-enabled', 'vm1', 'disabled')
+    await until(() => plane.advice('web').length > 0)
+    expect(await follow('')).toContain('logical port vm1')
+    await write([{ key: 'web', before: after, after: null }])
+  })
+
   it.each(attempts)('$name', (attempt) => {
     const { service, steps, answers, advice } =
       played.get(attempt) ?? expect.unreachable('every attempt was played')
@@ -271,6 +173,15 @@ describe.skipIf(missing !== null)('explain on a real OVN agrees with the traffic
     if (attempt.advice !== null) expect(advice[0]).toContain(attempt.advice)
   })
 })
+
+const anywhere: Attempt = {
+  name: 'web',
+  from: 'vm3',
+  vip: '172.16.255.60',
+  answered: true,
+  advice: null,
+  trace: null,
+}
 
 const roundOf = ({ snat, ovn }: Attempt): 'bare' | 'snat' | 'force_snat' =>
   snat === true ? 'snat' : ovn === undefined ? 'bare' : 'force_snat'
