@@ -76,12 +76,29 @@ const mapped: Mapped = {
 function monitored(disabled: readonly string[] = []): {
   readonly database: Memory
   readonly monitors: Monitors
+  /** Has these chassis be silent, and no others. */
+  readonly silence: (...chassis: readonly string[]) => void
 } {
   const database = new Memory()
   const portNamed = (name: string) => ({ name, enabled: disabled.includes(name) ? false : null }) as never
-  const monitors = new Monitors(database, { portNamed })
+  let silent: readonly string[] = []
+  let tell = (): void => undefined
+  const monitors = new Monitors(
+    database,
+    { portNamed },
+    {
+      isSilent: (name) => silent.includes(name),
+      watch: (listener) => {
+        tell = listener
+      },
+    },
+  )
   monitors.set(web, mapped)
-  return { database, monitors }
+  const silence = (...chassis: readonly string[]): void => {
+    silent = chassis
+    tell()
+  }
+  return { database, monitors, silence }
 }
 
 /** Reports up to the end of what has been told. */
@@ -98,6 +115,7 @@ describe('what a monitor says', () => {
     protocol: 'tcp',
     status: 'online',
     chassis: 'hv1',
+    silent: false,
     enabled: true,
   }
 
@@ -108,6 +126,7 @@ describe('what a monitor says', () => {
     [{ status: 'offline' }, "OVN's monitor on chassis hv1: offline (no answer or refused)"],
     [{ status: 'offline', protocol: 'udp' }, "OVN's monitor on chassis hv1: offline (port unreachable)"],
     [{ status: 'error' }, "OVN's monitor on chassis hv1: error"],
+    [{ silent: true }, 'chassis hv1 is silent, so nobody checks port vm1'],
     [{ chassis: null }, 'port vm1 is not bound to a chassis'],
     [{ chassis: null, status: null }, 'port vm1 is not bound to a chassis'],
     [{ enabled: false, status: undefined }, 'port vm1 is disabled'],
@@ -160,6 +179,18 @@ describe('monitors', () => {
     database.monitor('vm1', '10.0.0.2', 'online')
     database.put('Port_Binding', 'vm1', { chassis: null })
     expect(await told(monitors)).toEqual(['web/b1 port vm1 is not bound to a chassis'])
+  })
+
+  it('are not believed while their chassis is silent', async () => {
+    const { database, monitors, silence } = monitored()
+    database.monitor('vm1', '10.0.0.2', 'online')
+    silence('hv1')
+    const reason = 'chassis hv1 is silent, so nobody checks port vm1'
+    expect(monitors.health('web', 'b1')).toEqual({ up: false, reason })
+    const first = await monitors[Symbol.asyncIterator]().next()
+    expect(first.value).toEqual({ service: 'web', backend: 'b1', up: false, reason })
+    silence()
+    expect(await told(monitors)).toContain('web/b1 up')
   })
 
   it('tell nothing of a service that is forgotten', async () => {

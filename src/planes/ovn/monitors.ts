@@ -2,6 +2,7 @@ import { canonicalAddress, familyOf } from '../../model/address.ts'
 import type { BackendId, ServiceId } from '../../model/names.ts'
 import type { Destination, HealthReport, VirtualService } from '../plane.ts'
 import { RowIndex } from './rowIndex.ts'
+import type { Liveness } from './liveness.ts'
 import type { Mapped, Mapping } from './mappings.ts'
 import type { Southbound, SouthboundRow } from './tables.ts'
 import type { Topology } from './topology.ts'
@@ -15,6 +16,8 @@ export interface MonitorFacts {
   readonly status: string | null | undefined
   /** Name of the chassis that the port is bound to. */
   readonly chassis: string | null
+  /** The chassis follows nothing any more: what its monitor said last is of no worth. */
+  readonly silent: boolean
   /** False where the port was disabled in the northbound database: OVN then has no monitor for it. */
   readonly enabled: boolean
 }
@@ -26,9 +29,17 @@ export interface Verdict {
 }
 
 /** What the monitor says; null: nothing yet. */
-export function verdictOf({ port, protocol, status, chassis, enabled }: MonitorFacts): Verdict | null {
+export function verdictOf({
+  port,
+  protocol,
+  status,
+  chassis,
+  silent,
+  enabled,
+}: MonitorFacts): Verdict | null {
   if (!enabled) return { up: false, reason: `port ${port} is disabled` }
   if (chassis === null) return { up: false, reason: `port ${port} is not bound to a chassis` }
+  if (silent) return { up: false, reason: `chassis ${chassis} is silent, so nobody checks port ${port}` }
   if (status === 'online') return { up: true, reason: '' }
   if (status === null || status === undefined) return null
   const why = protocol === 'udp' ? 'port unreachable' : 'no answer or refused'
@@ -59,6 +70,7 @@ type BindingRow = SouthboundRow<'Port_Binding'>
 export class Monitors implements AsyncIterable<HealthReport> {
   readonly #southbound: Pick<Southbound, 'rows' | 'state'>
   readonly #topology: Pick<Topology, 'portNamed'>
+  readonly #liveness: Pick<Liveness, 'isSilent'>
   readonly #monitors = new RowIndex<MonitorRow>((row) => [
     keyOf(String(row.protocol ?? 'tcp'), canonical(row.ip), row.port, row.logical_port),
   ])
@@ -75,9 +87,14 @@ export class Monitors implements AsyncIterable<HealthReport> {
   constructor(
     southbound: Pick<Southbound, 'rows' | 'state' | 'subscribe'>,
     topology: Pick<Topology, 'portNamed'>,
+    liveness: Pick<Liveness, 'isSilent' | 'watch'>,
   ) {
     this.#southbound = southbound
     this.#topology = topology
+    this.#liveness = liveness
+    liveness.watch(() => {
+      for (const backends of this.#services.values()) for (const one of backends.values()) this.#look(one)
+    })
     for (const row of southbound.rows('Service_Monitor').values()) this.#monitors.replace(null, row)
     for (const row of southbound.rows('Port_Binding').values()) this.#bindings.replace(null, row)
     this.#unsubscribe = southbound.subscribe((changes) => {
@@ -191,11 +208,13 @@ export class Monitors implements AsyncIterable<HealthReport> {
   #verdict({ mapping, problem, protocol, key }: Omit<Watched, 'up'>): Verdict | null {
     if (mapping === null) return { up: false, reason: problem }
     const { port } = mapping
+    const chassis = this.chassisOf(port)
     return verdictOf({
       port,
       protocol,
       status: this.#status(key),
-      chassis: this.chassisOf(port),
+      chassis,
+      silent: chassis !== null && this.#liveness.isSilent(chassis),
       enabled: this.#topology.portNamed(port)?.enabled !== false,
     })
   }

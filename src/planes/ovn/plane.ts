@@ -24,6 +24,7 @@ import { explainFlow } from './explain.ts'
 import { foreignServices } from './foreign.ts'
 import { checkAdvice } from './health.ts'
 import { identifier } from './identifier.ts'
+import { Liveness } from './liveness.ts'
 import { CheckSources } from './mappings.ts'
 import { Monitors } from './monitors.ts'
 import { defaultSlots } from './options.ts'
@@ -131,6 +132,8 @@ export class OvnPlane implements Plane {
     const mappings = [...northbound.rows('Load_Balancer').values()].flatMap((row) =>
       own.isOwn(row) ? [...(row.ip_port_mappings?.values() ?? [])] : [],
     )
+    const lock = northbound.lock(`torb_${identifier(owner)}`)
+    const liveness = new Liveness({ northbound, southbound, lock, log })
     const view: View = {
       northbound,
       southbound,
@@ -138,7 +141,7 @@ export class OvnPlane implements Plane {
       own,
       owner,
       slots,
-      monitors: new Monitors(southbound, topology),
+      monitors: new Monitors(southbound, topology, liveness),
       sources: new CheckSources(topology, mappings),
       lacking: await lackingFields(northbound),
     }
@@ -150,7 +153,6 @@ export class OvnPlane implements Plane {
       if (progress.hv < number) this.confirmed.earlier(id, number)
     }
     this.confirmed.remind(progress)
-    const lock = northbound.lock(`torb_${identifier(owner)}`)
     const writer = new Writer(view, lock, {
       patienceMs: this.#options.patienceMs ?? 5000,
       committed: (changes, number) => this.#committed(changes, number),
@@ -162,6 +164,7 @@ export class OvnPlane implements Plane {
     timer.unref()
     ends.push(
       () => clearInterval(timer),
+      () => liveness.close(),
       lock.watch((held) => {
         log.info(
           { plane: 'ovn', owner },
