@@ -223,7 +223,37 @@ describe('advice', () => {
           .join('inner', 'transit', ['172.16.255.3/29'])
           .port('far', 'web', ['02:00:00:00:00:50 10.50.0.2']),
       { vip: '10.99.0.1', routers: ['inner'], backends: ['10.50.0.2'] },
-      '10.99.0.1 is in no network of router inner, and routers tenant1 and edge1 have no route to it, so nobody gets there: add a route ("ovn-nbctl lr-route-add tenant1 10.99.0.1 10.50.0.1")',
+      '10.99.0.1 is in no network of router inner, and routers tenant1 and edge1 have no route to it, so nobody gets there: add a route ("ovn-nbctl lr-route-add tenant1 10.99.0.1 172.16.255.3")',
+    ],
+    [
+      'the same of a router with a gateway port, face to face with another',
+      () =>
+        new Layout()
+          .switch('far')
+          .switch('up')
+          .router('r')
+          .router('other', { chassis: 'hv1' })
+          .join('r', 'far', ['10.50.0.1/24'])
+          .join('r', 'up', ['10.51.0.1/24'], ['hv1'])
+          .peers(['r', ['10.52.0.1/30']], ['other', ['10.52.0.2/30']])
+          .port('far', 'web', ['02:00:00:00:00:50 10.50.0.2']),
+      { vip: '10.99.0.1', routers: ['r'], backends: ['10.50.0.2'] },
+      '10.99.0.1 is in no network of router r, and router other has no route to it, so nobody gets there: add a route ("ovn-nbctl lr-route-add other 10.99.0.1 10.52.0.1")',
+    ],
+    [
+      'the same of a router whose gateway port is beside another router',
+      () =>
+        new Layout()
+          .switch('far')
+          .switch('join')
+          .router('r')
+          .router('other', { chassis: 'hv1' })
+          .join('r', 'far', ['10.50.0.1/24'])
+          .join('r', 'join', ['10.51.0.1/24'], ['hv1'])
+          .join('other', 'join', ['10.51.0.2/24'])
+          .port('far', 'web', ['02:00:00:00:00:50 10.50.0.2']),
+      { vip: '10.99.0.1', routers: ['r'], backends: ['10.50.0.2'] },
+      'so nobody gets there: set "ovn": {"add_route": true}, or add a route ("ovn-nbctl lr-route-add other 10.99.0.1 10.51.0.1")',
     ],
     [
       'a backend that no port has',

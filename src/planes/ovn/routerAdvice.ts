@@ -1,6 +1,7 @@
+import { familyOf, type Family } from '../../model/address.ts'
 import type { VirtualService } from '../plane.ts'
 import { clientsOn, named, rowsOf, type Rule } from './adviceScene.ts'
-import type { RouterRow } from './logicalRows.ts'
+import { networksOf, type RouterRow } from './logicalRows.ts'
 import { clientsOf, connected, neighboursOf } from './neighbourhood.ts'
 import { pathTo, respondsTo, routeOf } from './path.ts'
 import { contains, parseSubnet } from './subnet.ts'
@@ -112,10 +113,14 @@ const unrouted: Rule = ({ spec, topology, routers, backendAddresses }) =>
       return []
     const neighbours = neighboursOf(topology, router)
     if (neighbours.length === 0 || neighbours.some((one) => leadsTo(topology, one, router, spec))) return []
-    const [address] = topology.routerPorts(router).flatMap((port) => portNetworkAddresses(port))
-    const adds = kind === 'gateway-port' ? 'set "ovn": {"add_route": true}, or ' : ''
+    const next = nextHop(topology, neighbours[0] ?? router, router, spec.family)
+    const gatewayPorts = new Set(topology.gatewayPorts(router).map(({ port }) => port.uuid))
+    const told = links.some(
+      (link) => gatewayPorts.has(link.routerPort.uuid) && topology.links(link.switch).length > 1,
+    )
+    const adds = told ? 'set "ovn": {"add_route": true}, or ' : ''
     return [
-      `${spec.address} is in no network of router ${router.name}, and ${named('router', neighbours)} ${neighbours.length === 1 ? 'has' : 'have'} no route to it, so nobody gets there: ${adds}add a route ("ovn-nbctl lr-route-add ${neighbours[0]?.name} ${spec.address} ${address ?? 'ADDRESS'}")`,
+      `${spec.address} is in no network of router ${router.name}, and ${named('router', neighbours)} ${neighbours.length === 1 ? 'has' : 'have'} no route to it, so nobody gets there: ${adds}add a route ("ovn-nbctl lr-route-add ${neighbours[0]?.name} ${spec.address} ${next ?? 'ADDRESS'}")`,
     ]
   })
 
@@ -143,8 +148,17 @@ function leadsTo(topology: Topology, from: RouterRow, to: RouterRow, spec: Virtu
   return spec.ovn?.add_route === true && topology.kindOf(to) === 'gateway-port'
 }
 
-const portNetworkAddresses = (port: { readonly networks: readonly unknown[] }): readonly string[] =>
-  port.networks.map((network) => String(network).replace(/\/.*/, ''))
+/** The address by which a router reaches its neighbour. */
+function nextHop(topology: Topology, from: RouterRow, to: RouterRow, family: Family): string | undefined {
+  const beside = new Set(topology.linksOf(from).map((link) => link.switch.uuid))
+  const shared = topology.linksOf(to).filter((link) => beside.has(link.switch.uuid))
+  const facing = topology.routerPorts(from).flatMap((port) => {
+    const peer = topology.peerOf(port)
+    return peer !== null && topology.routerOf(peer)?.uuid === to.uuid ? [peer] : []
+  })
+  const networks = [...shared.map(({ routerPort }) => routerPort), ...facing].flatMap(networksOf)
+  return networks.find(({ address }) => familyOf(address) === family)?.address
+}
 
 /** Whether what a router balanced leaves with the router's address: by the service's wish, or by its own option. */
 export function forcesSnat(router: RouterRow, { ovn }: VirtualService): boolean {
