@@ -31,12 +31,15 @@ export const indexedTables = [
   'NAT',
 ] as const satisfies readonly NorthboundTable[]
 
+/** Columns of a switch or router that `attachedTo` reads. */
+const attachments = ['load_balancer', 'load_balancer_group'] as const
+
 /** Rows of the logical network by what they are asked for. */
 export class LogicalIndexes {
   readonly switchNames = new RowIndex<SwitchRow>(({ name }) => [name])
-  readonly switchOfPort = new RowIndex<SwitchRow>(({ ports }) => texts(ports))
+  readonly switchOfPort = new RowIndex<SwitchRow>(({ ports }) => texts(ports), ['ports'])
   readonly routerNames = new RowIndex<RouterRow>(({ name }) => [name])
-  readonly routerOfPort = new RowIndex<RouterRow>(({ ports }) => texts(ports))
+  readonly routerOfPort = new RowIndex<RouterRow>(({ ports }) => texts(ports), ['ports'])
   readonly portNames = new RowIndex<SwitchPortRow>(({ name }) => [name])
   readonly holders = new RowIndex<SwitchPortRow>((row) => portAddresses(row).addresses)
   /** Switch ports by the name of their router port. */
@@ -50,12 +53,15 @@ export class LogicalIndexes {
   )
   /** By NETWORK/PREFIX. */
   readonly routerPortNetworks = new RowIndex<RouterPortRow>((row) => networksOf(row).map(networkText))
-  readonly switchNetworks = new RowIndex<SwitchRow>((row) => ownSubnets(row).map(networkText))
+  readonly switchNetworks = new RowIndex<SwitchRow>(
+    (row) => ownSubnets(row).map(networkText),
+    ['other_config'],
+  )
   readonly groupNames = new RowIndex<GroupRow>(({ name = '' }) => [name])
-  readonly groupsOf = new RowIndex<GroupRow>((row) => texts(row.load_balancer ?? []))
+  readonly groupsOf = new RowIndex<GroupRow>((row) => texts(row.load_balancer ?? []), ['load_balancer'])
   /** Switches and routers by load balancers and groups that they name. */
-  readonly switchesWith = new RowIndex<SwitchRow>(attachedTo)
-  readonly routersWith = new RowIndex<RouterRow>(attachedTo)
+  readonly switchesWith = new RowIndex<SwitchRow>(attachedTo, attachments)
+  readonly routersWith = new RowIndex<RouterRow>(attachedTo, attachments)
   readonly balancersByVip = new RowIndex<BalancerRow>(vipAddresses)
   readonly checkSources = new RowIndex<BalancerRow>(checkSources)
   readonly externals = new RowIndex<NatRow>(({ external_ip: external }) => canonical(external))
