@@ -1,5 +1,6 @@
 import type { ServiceId } from '../model/names.ts'
 import type { Change, Confirmation, VirtualService } from '../planes/plane.ts'
+import type { Effect } from './control.ts'
 
 type ServiceChange = Change<VirtualService, ServiceId>
 
@@ -125,4 +126,16 @@ export class Confirmations {
     }
     if (waiting?.size === 0) this.#waiting.delete(key)
   }
+}
+
+/** Waits until all that these planes have accepted of a service is applied, or for the end of the signal. */
+export async function appliedOn(
+  planes: readonly Confirmations[],
+  key: ServiceId,
+  signal: AbortSignal,
+): Promise<Effect> {
+  const all = await Promise.all(planes.map((plane) => plane.applied(key, signal)))
+  if (all.every(Boolean)) return { state: 'applied', lagging: [] }
+  const lagging = planes.flatMap((plane) => plane.pending(key)?.lagging ?? [])
+  return { state: 'accepted', lagging: [...new Set(lagging)] }
 }

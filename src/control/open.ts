@@ -1,8 +1,8 @@
 import type { PlaneName, ServiceId } from '../model/names.ts'
-import type { Plane, ServiceCounters, VirtualService } from '../planes/plane.ts'
+import type { Plane, VirtualService } from '../planes/plane.ts'
 import type { Store } from '../store/store.ts'
 import { Configuration } from './configuration.ts'
-import type { Control, PlaneStatus } from './control.ts'
+import type { Control } from './control.ts'
 import { Drains } from './drains.ts'
 import {
   createBackend,
@@ -24,9 +24,11 @@ import { DesiredState, type ServiceState } from './state.ts'
 import { findBackend, viewBackends, viewService } from './views.ts'
 import { Vitals } from './vitals.ts'
 import { Audit } from './audit.ts'
-import { Confirmations } from './confirmations.ts'
+import { appliedOn, Confirmations } from './confirmations.ts'
+import { countersOf } from './counters.ts'
 import { importForeign } from './imports.ts'
-import { lagOf, LagWatch } from './lag.ts'
+import { LagWatch } from './lag.ts'
+import { planeStatuses } from './planeStatus.ts'
 import { invalid } from '../model/refusal.ts'
 import { readBackend } from '../model/backend.ts'
 import { readPulse } from '../model/pulse.ts'
@@ -135,10 +137,7 @@ export async function openControl(options: ControlOptions): Promise<OpenControl>
   await reconciler.settled()
   for (const state of desired.services.values()) state.advice = adviceOf(state)
 
-  const counters = async (ids?: readonly ServiceId[]): Promise<ReadonlyMap<ServiceId, ServiceCounters>> => {
-    const all = await Promise.all([...planes.values()].map((plane) => plane.counters(ids)))
-    return all.length === 1 && all[0] !== undefined ? all[0] : new Map(all.flatMap((part) => [...part]))
-  }
+  const counters = countersOf(planes, log, now)
   const drains = new Drains({
     desired,
     reconciler,
@@ -263,30 +262,13 @@ export async function openControl(options: ControlOptions): Promise<OpenControl>
       for (const service of ids ?? []) events.record({ at: now(), type, service })
     },
     planes: () =>
-      Promise.all(
-        [...planes].map(async ([name, plane]) => {
-          const states = [...desired.services.values()].filter(
-            (state) => (state.record?.options.plane ?? defaultPlane) === name,
-          )
-          return {
-            name,
-            can: plane.can,
-            services: states.filter((state) => state.record !== null).length,
-            failing: states.filter((state) => state.reconcile.state === 'failing').length,
-            drifted: states.filter((state) => state.drift.has(name)).length,
-            lag: lagOf(confirmations.get(name)),
-            auditedAt: audit.roundEndedAt,
-            ...(await tell(plane)),
-          }
-        }),
+      planeStatuses({ planes, defaultPlane, desired, confirmations, auditedAt: () => audit.roundEndedAt }),
+    applied: (id, timeoutMs) =>
+      appliedOn(
+        [...confirmations.values()],
+        id,
+        AbortSignal.any([ended.signal, AbortSignal.timeout(timeoutMs)]),
       ),
-    async applied(id, timeoutMs) {
-      const signal = AbortSignal.any([ended.signal, AbortSignal.timeout(timeoutMs)])
-      const all = await Promise.all([...confirmations.values()].map((each) => each.applied(id, signal)))
-      const pending = [...confirmations.values()].flatMap((each) => each.pending(id) ?? [])
-      if (all.every(Boolean)) return { state: 'applied', lagging: [] }
-      return { state: 'accepted', lagging: [...new Set(pending.flatMap(({ lagging }) => lagging))] }
-    },
     async importForeign() {
       if (options.adopt) await importForeign({ desired, reconciler, planes, defaultPlane, log })
     },
@@ -317,14 +299,5 @@ function keepUnknown(
   for (const destination of held.destinations) {
     const backend = backends.get(destination.id)
     if (backend !== undefined && !known(destination.id)) backend.held = destination.weight
-  }
-}
-
-/** What a plane tells beyond its own services; one that does not answer says why. */
-async function tell(plane: Plane): Promise<Pick<PlaneStatus, 'foreign' | 'facts' | 'problem'>> {
-  try {
-    return { foreign: (await plane.foreign?.()) ?? [], facts: (await plane.facts?.()) ?? {}, problem: '' }
-  } catch (error) {
-    return { foreign: [], facts: {}, problem: error instanceof Error ? error.message : String(error) }
   }
 }

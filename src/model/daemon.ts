@@ -42,7 +42,9 @@ export const daemonOptions = z.strictObject({
     .optional(),
   adopt: z
     .boolean()
-    .describe('take over an equal service that somebody else made in the kernel, instead of refusing it')
+    .describe(
+      'take over an equal service that somebody else made in the plane, instead of refusing it; of OVN all of them at the start',
+    )
     .optional(),
   observe: z
     .boolean()
@@ -85,7 +87,7 @@ export const daemonOptions = z.strictObject({
   ovn_key: path.describe('its key, PEM').optional(),
   ovn_vswitchd: path
     .describe(
-      'control socket of ovs-vswitchd on this machine, by which open connections are seen; of several with commas',
+      'run directory or control socket of ovs-vswitchd on this machine, by which open connections are seen; of several with commas',
     )
     .optional(),
   tcp_timeout: seconds.describe('idle TCP connections end after so many seconds').optional(),
