@@ -1,13 +1,12 @@
 import { closeSync, openSync, write } from 'node:fs'
+import { complaints } from '../model/complaints.ts'
 import { AccessLog } from '../proxy/http/proxyLog.ts'
 import { LogLines } from '../proxy/http/proxyLogLines.ts'
 
 /** Requests of one Worker that are kept until they are written: those of a fifth of a second at 80,000 a second. */
 const records = 16_384
-const everyMs = 200
-
-/** Complaints come no more often than this. */
-const complaintEveryMs = 10_000
+/** Often, so that the same few records are written again and again and stay in the cache. */
+const everyMs = 50
 
 export interface AccessLogFileOptions {
   readonly path: string
@@ -26,7 +25,7 @@ export class AccessLogFile {
   readonly #lines = new LogLines()
   #descriptor: number
   #writing: Promise<void> | null = null
-  #quietUntil = 0
+  readonly #isComplaintDue = complaints(() => performance.now())
 
   /** @throws the system's error where the file cannot be opened */
   constructor(options: AccessLogFileOptions) {
@@ -91,9 +90,6 @@ export class AccessLogFile {
   }
 
   #complain(text: string): void {
-    const now = performance.now()
-    if (now < this.#quietUntil) return
-    this.#quietUntil = now + complaintEveryMs
-    this.#options.complain(text)
+    if (this.#isComplaintDue() !== null) this.#options.complain(text)
   }
 }

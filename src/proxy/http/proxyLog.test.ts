@@ -1,3 +1,4 @@
+import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { ExchangeEnd } from './policy.ts'
 import { AccessLog, LoggedText, readRecord, targetLimit } from './proxyLog.ts'
@@ -41,6 +42,22 @@ describe('the access log', () => {
     const targets: string[] = []
     expect(log.drain((record) => targets.push(readRecord(record).target))).toBe(3)
     expect(targets).toEqual(['/3', '/4', '/5', '/6'])
+  })
+
+  it('has every record once and in order, however writing and reading take turns', () => {
+    fc.assert(
+      fc.property(fc.array(fc.nat(4), { maxLength: 60 }), (turns) => {
+        const log = new AccessLog(4)
+        const reader = new AccessLog(log.memory)
+        const targets: string[] = []
+        let written = 0
+        for (const turn of turns) {
+          for (let index = 0; index < turn; index++) log.write(0, text(`/${written++}`), end)
+          expect(reader.drain((record) => targets.push(readRecord(record).target))).toBe(0)
+        }
+        expect(targets).toEqual(Array.from({ length: written }, (_, index) => `/${index}`))
+      }),
+    )
   })
 
   it('cuts long targets', () => {

@@ -5,7 +5,11 @@ export const targetLimit = 128
 /** The longest address: IPv6 with an IPv4 tail. */
 export const addressLimit = 45
 
-const headerBytes = 8
+/** Words of the header: how many records were written and read, and the number of the one at the beginning. */
+const writtenAt = 0
+const readAt = 1
+const firstAt = 2
+const headerBytes = 16
 /** time 0, milliseconds 8, request bytes 16, response bytes 24, upstream 32, status 36, outcome 38, lengths 39 to 41. */
 const textsAt = 42
 const methodLimit = 16
@@ -76,11 +80,12 @@ export class AccessLog {
   readonly memory: SharedArrayBuffer
   /** A power of two, so that the count may go round at 2^32. */
   readonly #records: number
-  readonly #written: Int32Array
+  readonly #header: Int32Array
   readonly #view: DataView
   readonly #bytes: Uint8Array
   readonly #record: Record
   #at = 0
+  #first = 0
   #read = 0
 
   /** @param memory of another thread's AccessLog, or how many records to hold: a power of two */
@@ -90,7 +95,7 @@ export class AccessLog {
     this.#records = Math.floor((this.memory.byteLength - headerBytes) / recordBytes)
     if ((this.#records & (this.#records - 1)) !== 0)
       throw new RangeError(`an access log of ${this.#records} records: take a power of two`)
-    this.#written = new Int32Array(this.memory, 0, 1)
+    this.#header = new Int32Array(this.memory, 0, headerBytes / Int32Array.BYTES_PER_ELEMENT)
     this.#view = new DataView(this.memory, headerBytes)
     this.#bytes = new Uint8Array(this.memory, headerBytes)
     this.#record = new Record(this.#view, this.#bytes)
@@ -98,7 +103,12 @@ export class AccessLog {
 
   /** Called by one thread only. */
   write(time: number, text: LoggedText, end: ExchangeEnd): void {
-    const at = (this.#at & (this.#records - 1)) * recordBytes
+    // What was read is not needed any more: memory that is used again at once stays in the cache.
+    if (Atomics.load(this.#header, readAt) === this.#at && this.#first !== this.#at) {
+      this.#first = this.#at
+      Atomics.store(this.#header, firstAt, this.#at)
+    }
+    const at = this.#placeOf(this.#at, this.#first)
     const view = this.#view
     view.setFloat64(at, time)
     view.setFloat64(at + 8, end.milliseconds)
@@ -115,19 +125,26 @@ export class AccessLog {
       view.setInt32(at + textsAt + index, text.view.getInt32(index))
     this.#at = (this.#at + 1) | 0
     // Makes what was written above visible.
-    Atomics.store(this.#written, 0, this.#at)
+    Atomics.store(this.#header, writtenAt, this.#at)
+  }
+
+  #placeOf(record: number, first: number): number {
+    return ((record - first) & (this.#records - 1)) * recordBytes
   }
 
   /** Calls with each record since the last time. @returns how many were lost, because they came faster than they were read */
   drain(each: (record: RecordView) => void): number {
-    const written = Atomics.load(this.#written, 0)
+    const written = Atomics.load(this.#header, writtenAt)
+    // It only changes while everything was read.
+    const first = Atomics.load(this.#header, firstAt)
     const fresh = (written - this.#read) >>> 0
     const lost = Math.max(0, fresh - this.#records)
     for (let left = fresh - lost; left > 0; left--) {
-      this.#record.show(((written - left) & (this.#records - 1)) * recordBytes)
+      this.#record.show(this.#placeOf(written - left, first))
       each(this.#record)
     }
     this.#read = written
+    Atomics.store(this.#header, readAt, written)
     return lost
   }
 }
