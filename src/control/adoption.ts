@@ -1,10 +1,10 @@
 import { isDeepStrictEqual } from 'node:util'
 import { endpointText } from '../model/address.ts'
 import { flagBit, type PlaneName } from '../model/names.ts'
-import { defaultPulse } from '../model/pulse.ts'
+import { defaultPulse, type PulseOptions } from '../model/pulse.ts'
 import { Refusal } from '../model/refusal.ts'
 import { endpointKey } from '../planes/endpoint.ts'
-import type { Destination, Plane, VirtualService } from '../planes/plane.ts'
+import type { Destination, DestinationCheck, Plane, VirtualService } from '../planes/plane.ts'
 import { initialHealth } from '../pulse/health.ts'
 import { effective } from './effective.ts'
 import { identified } from './identify.ts'
@@ -99,7 +99,7 @@ function meet({ attach: a }: VirtualService, { attach: b }: VirtualService): boo
 
 /** A destination that somebody else made, as a backend that a later PUT of the same address takes the place of. */
 export function adopted(destination: Destination, index: number): BackendRecord {
-  const { address, port, weight, forwarding, tunnel, upperThreshold, lowerThreshold } = destination
+  const { address, port, weight, forwarding, tunnel, upperThreshold, lowerThreshold, check } = destination
   return {
     id: endpointText(address, port),
     options: {
@@ -107,7 +107,7 @@ export function adopted(destination: Destination, index: number): BackendRecord 
       port,
       weight,
       method: forwarding,
-      pulse: { ...defaultPulse, type: 'none' },
+      pulse: check === null ? { ...defaultPulse, type: 'none' } : pulseOf(check),
       ...(tunnel === null || tunnel.type === 'ipip' ? {} : { tunnel }),
       ...(upperThreshold === 0
         ? {}
@@ -119,6 +119,12 @@ export function adopted(destination: Destination, index: number): BackendRecord 
     order: index + 1,
     adopted: true,
   }
+}
+
+/** The pulse that makes the plane check as it does already. */
+function pulseOf({ type, intervalMs, timeoutMs, rise, fall }: DestinationCheck): PulseOptions {
+  const seconds = (milliseconds: number): string => `${milliseconds / 1000}s`
+  return { type, interval: seconds(intervalMs), args: null, timeout: seconds(timeoutMs), rise, fall }
 }
 
 function differences(wish: VirtualService, found: VirtualService): string[] {

@@ -156,12 +156,46 @@ describe.skipIf(missing !== null)('a virtual network under control', () => {
       'theirs',
       'external_ids:torb-owner=somebody',
     )
+    await lab.nbctl(
+      'lb-add',
+      'asked',
+      '10.9.4.5:80',
+      '10.8.0.9:80',
+      '--',
+      'lsp-add',
+      'inside',
+      'p9',
+      '--',
+      'lsp-set-addresses',
+      'p9',
+      '0a:00:00:00:00:09 10.8.0.9',
+    )
+    await lab.nbctl(
+      '--id=@check',
+      'create',
+      'Load_Balancer_Health_Check',
+      'vip="10.9.4.5:80"',
+      'options:interval=7',
+      'options:failure_count=3',
+      '--',
+      'add',
+      'Load_Balancer',
+      'asked',
+      'health_check',
+      '@check',
+      '--',
+      'set',
+      'Load_Balancer',
+      'asked',
+      'ip_port_mappings:10.8.0.9="p9:10.8.0.254"',
+    )
     const uuid = await column('shop', '_uuid')
+    const check = await column('asked', 'health_check')
     const store = new MemoryStore()
     {
       await using control = await torb('new', { adopt: true, store })
       await control.importForeign()
-      expect(control.serviceIds().toSorted()).toEqual(['loose', 'mail', 'mail-2', 'shop'])
+      expect(control.serviceIds().toSorted()).toEqual(['asked', 'loose', 'mail', 'mail-2', 'shop'])
       expect(warned).toEqual([expect.stringMatching(/theirs is marked torb-owner=somebody/)])
       expect(await control.applied('shop', 10_000)).toEqual({ state: 'applied', lagging: [] })
       expect(control.service('shop')).toMatchObject({
@@ -174,6 +208,15 @@ describe.skipIf(missing !== null)('a virtual network under control', () => {
         ['10.8.0.1', 2],
         ['10.8.0.2', 1],
       ])
+      expect(control.backend('asked', '10.8.0.9:80')?.options.pulse).toEqual({
+        type: 'tcp',
+        interval: '7s',
+        args: null,
+        timeout: '3s',
+        rise: 1,
+        fall: 3,
+      })
+      expect(control.service('asked')?.options.ovn).toMatchObject({ check_source: '10.8.0.254' })
       expect(control.service('loose')?.options).toMatchObject({ protocol: 'udp', port: 53 })
       expect(
         ['mail', 'mail-2']
@@ -182,12 +225,14 @@ describe.skipIf(missing !== null)('a virtual network under control', () => {
       ).toEqual([25, 143])
     }
     expect(await column('shop', '_uuid')).toBe(uuid)
+    expect(check).not.toBe('')
+    expect(await column('asked', 'health_check')).toBe(check)
     expect(await column('shop', 'external_ids')).toContain('torb-owner=new')
     expect((await lab.nbctl('ls-lb-list', 'dmz')).match(/10\.9\.4\.2/g)?.length).toBe(2)
     {
       await using control = await torb('new', { adopt: true, store })
       await control.importForeign()
-      expect(control.serviceIds().toSorted()).toEqual(['loose', 'mail', 'mail-2', 'shop'])
+      expect(control.serviceIds().toSorted()).toEqual(['asked', 'loose', 'mail', 'mail-2', 'shop'])
       expect(control.events.since(0).map(({ event }) => event.type)).toEqual([])
     }
   }, 60_000)

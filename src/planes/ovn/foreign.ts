@@ -1,10 +1,13 @@
-import type { VirtualService } from '../plane.ts'
+import { familyOf } from '../../model/address.ts'
+import type { DestinationCheck, VirtualService } from '../plane.ts'
 import { endpointKey } from '../endpoint.ts'
 import type { Attach } from './attachments.ts'
 import { mark } from './marks.ts'
 import type { Uuid } from './ovsdb/ovsdb.ts'
 import { servicesOf } from './rows.ts'
 import type { Northbound, NorthboundRow } from './tables.ts'
+import { parseVip, vipText } from './vips.ts'
+import { checksOf } from './writes.ts'
 
 type Database = Pick<Northbound, 'rows'>
 
@@ -24,7 +27,8 @@ export function foreignServices(
     .flatMap((row) =>
       servicesOf(row, places.get(row.uuid) ?? nowhere).flatMap((service) => {
         if (endpoints !== null && !endpoints.has(endpointKey(service))) return []
-        const named = row.name === '' ? service : { ...service, id: row.name }
+        const found = checked(database, row, service)
+        const named = row.name === '' ? found : { ...found, id: row.name }
         rowsOfForeign.set(named, row.uuid)
         return [named]
       }),
@@ -40,6 +44,49 @@ export function rowOfForeign(
 ): NorthboundRow<'Load_Balancer'> | null {
   return database.rows('Load_Balancer').get(rowsOfForeign.get(service) ?? '') ?? null
 }
+
+/** The service with the checks that OVN makes for it: of backends whose logical port is given. */
+function checked(
+  database: Database,
+  row: NorthboundRow<'Load_Balancer'>,
+  service: VirtualService,
+): VirtualService {
+  const { protocol, address, port } = service
+  if (protocol !== 'tcp' && protocol !== 'udp') return service
+  const place = vipText({ address, port: port === 'any' ? 0 : port })
+  const options = checksOf(database, row).find(({ vip }) => {
+    const at = parseVip(vip)
+    return at !== null && vipText(at) === place
+  })?.options
+  if (options === undefined) return service
+  // The defaults are those of ovn-nb(5).
+  const number = (key: string, usual: number): number =>
+    /^[1-9]\d{0,5}$/.test(options[key] ?? '') ? Number(options[key]) : usual
+  const check: DestinationCheck = {
+    type: protocol,
+    intervalMs: number('interval', 5) * 1000,
+    timeoutMs: number('timeout', 3) * 1000,
+    rise: number('success_count', 1),
+    fall: number('failure_count', 1),
+    decides: true,
+  }
+  const sources = new Map(
+    [...(row.ip_port_mappings ?? [])].map(([key, value]) => [
+      plain(key),
+      plain(value.replace(/^[^:]*:?/, '')),
+    ]),
+  )
+  const destinations = service.destinations.map((destination) =>
+    sources.has(destination.address) ? { ...destination, check } : destination,
+  )
+  const used = new Set(destinations.flatMap((each) => (each.check === null ? [] : sources.get(each.address))))
+  const [source] = used
+  const known = used.size === 1 && source !== undefined && familyOf(source) !== null
+  return { ...service, destinations, ...(known ? { ovn: { ...service.ovn, check_source: source } } : {}) }
+}
+
+/** An address without its brackets. */
+const plain = (text: string): string => text.replaceAll(/[[\]]/g, '')
 
 const nowhere: Attach = { switches: [], routers: [], groups: [] }
 
