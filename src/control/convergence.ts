@@ -207,7 +207,7 @@ export class Convergence {
       events.record({ at: now(), type: 'plane-failed', plane, service: state.id, message: refusal.message })
       state.reconcile = { state: 'failing', message: refusal.message, since: now() }
     }
-    this.#retries.later(state)
+    this.#retries.later(state, refusal.code)
   }
 
   /** Where a service stands that no plane refuses. */

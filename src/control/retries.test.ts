@@ -14,12 +14,12 @@ it('each service has its own back-off, however long another one waits', () => {
     now: Date.now,
     touch: (state) => {
       touched.push([state.id, Date.now() / 1000])
-      retries.later(state)
+      retries.later(state, 'refused')
     },
   })
   old.attempts = 10
-  retries.later(old)
-  retries.later(fresh)
+  retries.later(old, 'refused')
+  retries.later(fresh, 'refused')
   vi.advanceTimersByTime(70_000)
   expect(touched).toEqual([
     ['fresh', 1],
@@ -33,4 +33,21 @@ it('each service has its own back-off, however long another one waits', () => {
   retries.close()
   vi.advanceTimersByTime(1_000_000)
   expect(touched.length).toBe(7)
+})
+
+it('who cannot be asked is asked every few seconds', () => {
+  const desired = new DesiredState()
+  const touched: number[] = []
+  const retries: Retries = new Retries({
+    desired,
+    now: Date.now,
+    touch: (state) => {
+      touched.push(Date.now() / 1000)
+      retries.later(state, 'unreachable')
+    },
+  })
+  retries.later(desired.put('web', null), 'unreachable')
+  vi.advanceTimersByTime(23_000)
+  expect(touched).toEqual([1, 3, 7, 12, 17, 22])
+  retries.close()
 })

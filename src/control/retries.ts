@@ -1,7 +1,10 @@
+import type { RefusalCode } from '../model/refusal.ts'
 import type { DesiredState, ServiceState } from './state.ts'
 
 const firstMs = 1000
 const lastMs = 60_000
+/** A plane that could not be asked says at once when that is still so. */
+const lastUnreachableMs = 5000
 
 export interface RetriesOptions {
   readonly desired: DesiredState
@@ -9,7 +12,7 @@ export interface RetriesOptions {
   readonly touch: (state: ServiceState) => void
 }
 
-/** Another try for services that their plane refused, after 1 s, 2 s, 4 s, at last every minute. One timer for all. */
+/** Another try for services that their plane refused, after 1 s, 2 s, 4 s, at last every minute; every 5 s where it cannot be asked. One timer for all. */
 export class Retries {
   readonly #options: RetriesOptions
   #timer: NodeJS.Timeout | null = null
@@ -22,8 +25,9 @@ export class Retries {
   }
 
   /** The service failed once more. */
-  later(state: ServiceState): void {
-    const wait = Math.min(lastMs, firstMs * 2 ** state.attempts++)
+  later(state: ServiceState, why: RefusalCode): void {
+    const most = why === 'unreachable' ? lastUnreachableMs : lastMs
+    const wait = Math.min(most, firstMs * 2 ** state.attempts++)
     state.retryAt = this.#options.now() + wait
     this.#arm(state.retryAt)
   }

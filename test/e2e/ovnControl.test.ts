@@ -114,6 +114,32 @@ describe.skipIf(missing !== null)('a virtual network under control', () => {
     await control.deleteService('fixed', 'rest')
   }, 60_000)
 
+  it('a second Torb of the same mark stands by, leaves what it does not know, and writes when the first one ends', async () => {
+    const first = await torb('pair')
+    await first.createService('mine', { host: '10.9.5.1', port: 80, attach }, 'rest')
+    await using second = await torb('pair')
+    expect(warned.splice(0)).toEqual([expect.stringMatching(/another Torb with the same mark made it/)])
+    const other = { host: '10.9.5.2', port: 80, attach }
+    await expect(second.createService('other', other, 'rest')).rejects.toMatchObject({ code: 'unreachable' })
+    expect(second.serviceIds()).toEqual([])
+    await first.close()
+    await expect
+      .poll(
+        () =>
+          second.createService('other', other, 'rest').then(
+            () => 'written',
+            () => 'refused',
+          ),
+        {
+          timeout: 10_000,
+        },
+      )
+      .toBe('written')
+    expect(await lab.nbctl('ls-lb-list', 'inside')).toMatch(/mine[^]*other|other[^]*mine/)
+    await second.deleteService('other', 'rest')
+    await lab.nbctl('lb-del', 'mine')
+  }, 60_000)
+
   it('with --adopt what is there becomes services, marked in place; of several addresses each its own', async () => {
     await lab.nbctl(
       '--reject',
