@@ -12,10 +12,11 @@ import { Piece } from '../proxy/http/headPiece.ts'
 import type { Board } from './board.ts'
 import { ByteTable, hashBytes } from './byteTable.ts'
 import { fieldHash } from './fieldHash.ts'
-import { chainLimit, ForwardingFields, finalHostLine } from './forwarding.ts'
-import { hopField, nodeMark, readHop, signHop } from './hop.ts'
+import { ForwardingFields, finalHostLine } from './forwarding.ts'
+import { PassedNodes, watchedFields } from './passedNodes.ts'
 import { Refusals } from './refusals.ts'
-import type { Choice, Route } from './route.ts'
+import { requestText } from './requestText.ts'
+import type { Route } from './route.ts'
 import { allFull, noneUsable, select } from './selection.ts'
 import type { Statistics } from './statistics.ts'
 import { readTarget, type Target } from './target.ts'
@@ -67,14 +68,10 @@ interface Version {
   readonly line: Line
 }
 
-const watched = [hopField, 'x-forwarded-for', 'host'] as const
-const hopAt = watched.indexOf(hopField)
-const chainAt = watched.indexOf('x-forwarded-for')
-const hostAt = watched.indexOf('host')
+const hostAt = watchedFields.indexOf('host')
 
 const slash = Uint8Array.of(0x2f)
 const nothing = new Uint8Array(0)
-const noMarks: readonly string[] = []
 
 /** Statuses by which a server says that it cannot serve now. */
 const isUnavailable = (status: number): boolean => status >= 502 && status <= 504
@@ -82,12 +79,11 @@ const isUnavailable = (status: number): boolean => status >= 502 && status <= 50
 /** Functions: where each request goes, and what is told about its way. One Worker's; what is shared lies in the board. */
 export class GatewayPolicy implements ProxyPolicy {
   readonly ownRequestFields: readonly string[]
-  readonly watchedRequestFields = watched
+  readonly watchedRequestFields = watchedFields
   readonly #options: GatewayPolicyOptions
   readonly #fields: ForwardingFields
   readonly #refusals: Refusals
-  readonly #mark: string
-  readonly #peers: ReadonlySet<string>
+  readonly #passed: PassedNodes
   readonly #functions = new ByteTable<Version>()
   readonly #upstreams: (NumberedUpstream | undefined)[] = []
   readonly #target: Target = { kind: 'invalid', nameAt: 0, nameEnd: 0 }
@@ -101,26 +97,28 @@ export class GatewayPolicy implements ProxyPolicy {
   readonly #retries: Uint8Array
   readonly #hash: Uint32Array
   readonly #decidedAt: Float64Array
-  readonly #marks: (readonly string[])[]
-  readonly #isForwarded: Uint8Array
 
   constructor(options: GatewayPolicyOptions) {
-    const { exchanges, node, zones } = options
+    const { exchanges, node, zones, unsignedPeers, hopKey, hopLimit } = options
     this.#options = options
     this.#fields = new ForwardingFields(node)
     this.#refusals = new Refusals(zones[0] ?? '')
-    this.#mark = nodeMark(node)
-    this.#peers = new Set(options.unsignedPeers)
+    this.#passed = new PassedNodes({
+      node,
+      ownField: this.#fields.host,
+      unsignedPeers,
+      hopKey,
+      hopLimit,
+      exchanges,
+    })
     this.#waiting = new Waiting(options.board, exchanges, options.resume)
     this.ownRequestFields = this.#fields.own
     this.#version = Array<null>(exchanges).fill(null)
-    this.#marks = Array.from({ length: exchanges }, () => noMarks)
     this.#member = new Int32Array(exchanges)
     this.#tried = new Int32Array(exchanges)
     this.#retries = new Uint8Array(exchanges)
     this.#hash = new Uint32Array(exchanges)
     this.#decidedAt = new Float64Array(exchanges)
-    this.#isForwarded = new Uint8Array(exchanges)
   }
 
   /** A new instance, or another address of one. */
@@ -165,8 +163,7 @@ export class GatewayPolicy implements ProxyPolicy {
       this.#decidedAt[exchange] = now
       this.#tried[exchange] = 0
       this.#retries[exchange] = 0
-      this.#marks[exchange] = noMarks
-      this.#isForwarded[exchange] = 0
+      this.#passed.begin(exchange)
     }
     const version = this.#find(request, decision)
     if (version !== null) {
@@ -187,7 +184,14 @@ export class GatewayPolicy implements ProxyPolicy {
     if (retries >= route.retries) return -1
     const now = this.#options.now()
     const tried = this.#tried[exchange]! | (failed < 32 ? 1 << failed : 0)
-    const member = select(route, this.#choice(exchange, route), board, now, this.#hash[exchange]!, tried)
+    const member = select(
+      route,
+      this.#passed.choice(exchange, route),
+      board,
+      now,
+      this.#hash[exchange]!,
+      tried,
+    )
     if (member < 0) return -1
     const { upstream, row, isGateway } = route.members[member]!
     // The path is written for one or the other already.
@@ -213,18 +217,10 @@ export class GatewayPolicy implements ProxyPolicy {
   ): number {
     const { finalHost } = this.#upstreams[upstream]!
     const now = this.#decidedAt[exchange]!
-    let [chain, from, end] = [request.client, 0, request.clientLength]
-    if (this.#isForwarded[exchange] === 1 && request.find(chainAt)) {
-      if (request.valueEnd - request.valueAt <= chainLimit)
-        [chain, from, end] = [request.bytes, request.valueAt, request.valueEnd]
-    }
-    const to = this.#fields.writeRequest(into, at, chain, from, end, now, finalHost)
-    const { hopKey } = this.#options
-    const member = this.#version[exchange]!.route.members[this.#member[exchange]!]!
-    if (hopKey === null || !member.isGateway) return to
-    const marks = [...this.#marks[exchange]!, this.#mark]
-    const hop = signHop(hopKey, marks, Math.floor(now / 1000), signedPart(request))
-    return to + Buffer.from(into.buffer, into.byteOffset).write(`X-Torb-Hop: ${hop}\r\n`, to, 'latin1')
+    const { bytes, from, end } = this.#passed.chain(exchange, request)
+    const to = this.#fields.writeRequest(into, at, bytes, from, end, now, finalHost)
+    const { isGateway } = this.#version[exchange]!.route.members[this.#member[exchange]!]!
+    return isGateway ? this.#passed.writeHop(exchange, request, now, into, to) : to
   }
 
   responseFields(exchange: Exchange, upstream: UpstreamNumber, into: Uint8Array, at: number): number {
@@ -282,15 +278,15 @@ export class GatewayPolicy implements ProxyPolicy {
 
   #answerWithout(request: ProxyRequest): Answer {
     const { bytes, targetAt, targetEnd } = request
-    const uri = textOf(bytes, targetAt, targetEnd)
+    const uri = requestText(bytes, targetAt, targetEnd)
     const { kind, nameAt, nameEnd } = this.#target
     if (this.#options.dummy && this.#functions.size === 0) {
-      const host = request.find(hostAt) ? textOf(bytes, request.valueAt, request.valueEnd) : ''
+      const host = request.find(hostAt) ? requestText(bytes, request.valueAt, request.valueEnd) : ''
       return this.#refusals.dummy(uri, host)
     }
     switch (kind) {
       case 'function':
-        return this.#refusals.unknown(textOf(bytes, nameAt, nameEnd))
+        return this.#refusals.unknown(requestText(bytes, nameAt, nameEnd))
       case 'moved':
         return this.#refusals.moved(uri)
       case 'not-a-function':
@@ -306,8 +302,8 @@ export class GatewayPolicy implements ProxyPolicy {
   #route(exchange: Exchange, route: Route, request: ProxyRequest, decision: Decision, now: number): void {
     const { board, statistics } = this.#options
     decision.action = 'refuse'
-    this.#readHops(exchange, route, request, now)
-    const choice = this.#choice(exchange, route)
+    this.#passed.read(exchange, route, request, now)
+    const choice = this.#passed.choice(exchange, route)
     if (choice.order.length === 0) {
       const isLoop = route.all.order.length > 0
       statistics.missed(route.fn, isLoop ? 'loops' : 'unavailable')
@@ -367,39 +363,6 @@ export class GatewayPolicy implements ProxyPolicy {
     }
   }
 
-  /** Which nodes the request has passed; what nobody vouches for is passed over. */
-  #readHops(exchange: Exchange, route: Route, request: ProxyRequest, now: number): void {
-    const { hopKey, unsignedPeers } = this.#options
-    if (hopKey !== null && request.find(hopAt)) {
-      const sent = textOf(request.bytes, request.valueAt, request.valueEnd)
-      const marks = readHop(hopKey, sent, Math.floor(now / 1000), signedPart(request))
-      if (marks !== null) {
-        this.#marks[exchange] = marks
-        this.#isForwarded[exchange] = 1
-        return
-      }
-    }
-    const hasGateways = route.all.position !== route.local.position
-    if ((unsignedPeers.length === 0 && !hasGateways) || !request.find(chainAt)) return
-    if (
-      request.valueEnd > request.valueAt &&
-      this.#peers.has(textOf(request.client, 0, request.clientLength))
-    ) {
-      this.#marks[exchange] = unsigned
-      this.#isForwarded[exchange] = 1
-    }
-    // Without a common key loops end here. Whoever makes this up only keeps his request from other gateways.
-    if (hasGateways && fieldHash(request.bytes, request.targetEnd, this.#fields.host) !== 0)
-      this.#marks[exchange] = [this.#mark]
-  }
-
-  /** A request that has passed this gateway before, or as many as it may, goes to no further one. */
-  #choice(exchange: Exchange, route: Route): Choice {
-    const marks = this.#marks[exchange]!
-    if (marks.length === 0) return route.all
-    return marks.length >= this.#options.hopLimit || marks.includes(this.#mark) ? route.local : route.all
-  }
-
   /** A failure of a member; the last one that is left is never ejected. */
   #failed(route: Route, member: number, now: number): void {
     const { board, statistics, ejected } = this.#options
@@ -438,18 +401,6 @@ export class GatewayPolicy implements ProxyPolicy {
   #releaseUnused(version: Version): void {
     if (!version.isCurrent && version.users === 0) this.#options.released(version.route.version)
   }
-}
-
-/** Marks of a request that came from a gateway which does not sign. */
-const unsigned: readonly string[] = ['']
-
-/** What the hop header vouches for besides itself: method and target. */
-function signedPart({ bytes, methodAt, methodEnd, targetAt, targetEnd }: ProxyRequest): string {
-  return `${textOf(bytes, methodAt, methodEnd)}\n${textOf(bytes, targetAt, targetEnd)}`
-}
-
-function textOf(bytes: Uint8Array, from: number, end: number): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset + from, end - from).toString('latin1')
 }
 
 /** What method hash goes by: the first field of this name, else the client's address. */
