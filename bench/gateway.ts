@@ -106,11 +106,11 @@ async function compare(subjects: readonly Subject[], load: Load): Promise<string
   return table(header, rows)
 }
 
-/** Memory that idle clients take, once each subject has served some. */
+/** Memory that idle clients take, once each subject has served a hundred: what these cost comes once. */
 async function memory(subjects: readonly Subject[], path: string): Promise<string> {
   const rows: string[][] = []
   for (const { name, at, pid } of subjects) {
-    ;(await idleClients(at, path, 1))[Symbol.dispose]()
+    ;(await idleClients(at, path, 100))[Symbol.dispose]()
     const before = treeResidentBytes(pid)
     using _clients = await idleClients(at, path, idle)
     const after = treeResidentBytes(pid)

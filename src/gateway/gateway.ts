@@ -305,7 +305,12 @@ class Thread {
 
   constructor(setup: WorkerSetup, wake: Wake | null) {
     this.#wake = wake
-    this.#worker = new Worker(new URL('worker.ts', import.meta.url), { workerData: setup, execArgv: [] })
+    this.#worker = new Worker(new URL('worker.ts', import.meta.url), {
+      workerData: setup,
+      execArgv: [],
+      // A request leaves nothing to collect; with V8's usual size clients would seem to cost memory until all of it was touched once.
+      resourceLimits: { maxYoungGenerationSizeMb: 4 },
+    })
     this.#exited = new Promise((resolve) => this.#worker.once('exit', () => resolve()))
     this.died = new Promise((resolve) => {
       this.#worker.once('error', resolve)
