@@ -22,7 +22,7 @@ const { values } = parseArgs({
   options: {
     rounds: { type: 'string', default: '5' },
     seconds: { type: 'string', default: '2' },
-    idle: { type: 'string', default: '1000' },
+    idle: { type: 'string', default: '4000' },
     loads: { type: 'string', default: loads.map(({ name }) => name).join() },
     proxies: { type: 'string', default: gatewayProxies.map(({ name }) => name).join() },
   },
