@@ -42,17 +42,21 @@ export class Silence {
   }
 }
 
-interface LivenessOptions {
+export interface LivenessTimes {
+  /** So often chassis are asked where nothing else is written; each answers by one small write. 30 s where absent. */
+  readonly heartbeatMs?: number
+  /** So long a chassis may make no step although there is one to make. 15 s where absent. */
+  readonly silentMs?: number
+}
+
+interface LivenessOptions extends LivenessTimes {
   readonly northbound: Northbound
   readonly southbound: Southbound
   /** Who holds it asks the chassis for a sign of life. */
   readonly lock: Pick<OvsdbLock, 'held' | 'assertion'>
   readonly log: { info(fields: object, text: string): void; warn(fields: object, text: string): void }
-  readonly heartbeatMs?: number
-  readonly silentMs?: number
 }
 
-/** Where nothing else is written, chassis are asked so often; each answers by one small write. */
 const usualHeartbeatMs = 30_000
 const usualSilentMs = 15_000
 const lookEveryMs = 1000

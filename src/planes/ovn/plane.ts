@@ -24,7 +24,7 @@ import { explainFlow } from './explain.ts'
 import { foreignServices } from './foreign.ts'
 import { checkAdvice } from './health.ts'
 import { identifier } from './identifier.ts'
-import { Liveness } from './liveness.ts'
+import { Liveness, type LivenessTimes } from './liveness.ts'
 import { CheckSources } from './mappings.ts'
 import { Monitors } from './monitors.ts'
 import { defaultSlots } from './options.ts'
@@ -50,7 +50,9 @@ export interface OvnOptions {
   readonly slots?: number
   /** So long a connection that broke during a write may take to come back before that counts as failed; 5 s where absent. */
   readonly patienceMs?: number
-  /** Control sockets of ovs-vswitchd on this machine, by which open connections are seen. */
+  /** When chassis are asked for a sign of life, and when they count as silent; `Liveness` has the usual times. */
+  readonly liveness?: LivenessTimes
+  /** Run directories or control sockets of ovs-vswitchd on this machine, by which open connections are seen. */
   readonly vswitchd?: readonly string[]
   readonly log: { info(fields: object, text: string): void; warn(fields: object, text: string): void }
 }
@@ -133,7 +135,7 @@ export class OvnPlane implements Plane {
       own.isOwn(row) ? [...(row.ip_port_mappings?.values() ?? [])] : [],
     )
     const lock = northbound.lock(`torb_${identifier(owner)}`)
-    const liveness = new Liveness({ northbound, southbound, lock, log })
+    const liveness = new Liveness({ northbound, southbound, lock, log, ...this.#options.liveness })
     const view: View = {
       northbound,
       southbound,
