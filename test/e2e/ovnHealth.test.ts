@@ -2,43 +2,15 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, it } from 'vitest'
-import type { Held, Traffic } from '../../lab/client.ts'
-import { ovnMissing, startOvn, type OvnLab, type OvnPort } from '../../lab/ovn/ovn.ts'
+import { ovnMissing, type OvnLab } from '../../lab/ovn/ovn.ts'
 import { OvnPlane } from '../../src/planes/ovn/plane.ts'
 import { memoryControl } from '../fixtures/memoryControl.ts'
 import { MemoryStore } from '../fixtures/memoryStore.ts'
 import { startDaemon, type RunningDaemon } from '../rig.ts'
+import { address, places, TwoNetworks, type Name, type Row } from './ovnNetworks.ts'
 
 const missing = ovnMissing()
 if (missing !== null) console.log(`skipped: health and drains of OVN's load balancers: ${missing}`)
-
-type Protocol = Traffic['protocol']
-type Name = keyof typeof places
-
-/** Near: clients and servers on one switch with a router. Far: the same, with a further switch that only a router is on. */
-const places = {
-  c1: [1, 'near', 2],
-  c2: [2, 'near', 3],
-  s1: [1, 'near', 4],
-  s2: [2, 'near', 5],
-  s5: [2, 'near', 6],
-  c3: [2, 'far', 2],
-  s3: [1, 'far', 4],
-  s4: [2, 'far', 5],
-} as const satisfies Readonly<
-  Record<string, readonly [chassis: 1 | 2, network: 'near' | 'far', host: number]>
->
-const servers = ['s1', 's2', 's3', 's4', 's5'] as const
-const subnet = { near: ['10.0.0', 'fd00:'], far: ['10.1.0', 'fd01:'] } as const
-
-/** Addresses of a server, for as many tests at the same time: what one does to its own touches no other. */
-type Row = 0 | 10 | 20 | 30
-const rows: readonly Row[] = [0, 10, 20, 30]
-
-const address = (name: Name, row: Row = 0, family: 4 | 6 = 4): string => {
-  const [, network, host] = places[name]
-  return `${subnet[network][family === 4 ? 0 : 1]}${family === 4 ? '.' : ':'}${host + row}`
-}
 
 const eager = { interval: '1s', timeout: '1s', fast_interval: '1s' }
 
@@ -50,9 +22,9 @@ interface BackendShown {
 }
 
 describe.skipIf(missing !== null)("health and drains of OVN's load balancers", () => {
+  let network: TwoNetworks
   let lab: OvnLab
   let torb: RunningDaemon
-  let ports: Readonly<Record<Name, OvnPort>>
 
   const options = (): readonly string[] => [
     '--plane=ovn',
@@ -99,54 +71,6 @@ describe.skipIf(missing !== null)("health and drains of OVN's load balancers", (
   const statuses = (service: string, names: readonly Name[], by = torb): Promise<readonly number[]> =>
     Promise.all(names.map(async (name) => (await backend(service, name, by)).metrics.status))
 
-  /** Which servers answer connections of a client, and how many get no answer. */
-  async function answering(
-    client: Name,
-    to: string,
-    protocol: Protocol = 'tcp',
-    count = 24,
-  ): Promise<{ readonly servers: readonly string[]; readonly failures: readonly string[] }> {
-    const { answers, failures } = await (
-      await ports[client].traffic()
-    ).exchange({
-      protocol,
-      from: [address(client, 0, to.includes(':') ? 6 : 4)],
-      to: { address: to, port: 80 },
-      count,
-      concurrency: 8,
-      patienceMs: 1000,
-    })
-    return { servers: [...new Set(answers.map((one) => one.backend))].toSorted(), failures }
-  }
-
-  async function hold(client: Name, to: string, protocol: Protocol = 'tcp'): Promise<readonly Held[]> {
-    const { held, failures } = await (
-      await ports[client].traffic()
-    ).hold({ protocol, from: [address(client)], to: { address: to, port: 80 }, count: 12 })
-    if (failures.length > 0 || new Set(held.map((one) => one.backend)).size !== 2)
-      throw new Error(`connections of ${client} to ${to}: ${held.length} open, ${failures.join('; ')}`)
-    return held
-  }
-
-  const still = async (client: Name, held: readonly Held[]): Promise<readonly (string | null)[]> =>
-    (await ports[client].traffic()).answering(held.map(({ id }) => id))
-
-  /** Who answers on held connections when those to a server have been reset. */
-  const without = (held: readonly Held[], server: Name): readonly (string | null)[] =>
-    held.map((one) => (one.backend.startsWith(server) ? null : one.backend))
-
-  const listen = async (name: Name, row: Row): Promise<void> => {
-    const traffic = await ports[name].traffic()
-    await traffic.listen(`${name} ${row}`, address(name, row), 80)
-    await traffic.listen(`${name} ${row} by IPv6`, address(name, row, 6), 80)
-  }
-
-  const close = async (name: Name, row: Row): Promise<void> => {
-    const traffic = await ports[name].traffic()
-    await traffic.closeServer(`${name} ${row}`)
-    await traffic.closeServer(`${name} ${row} by IPv6`)
-  }
-
   const balancers = async (): Promise<readonly string[]> =>
     (await lab.nbctl('--bare', '--columns=name', 'list', 'Load_Balancer'))
       .split('\n')
@@ -156,51 +80,15 @@ describe.skipIf(missing !== null)("health and drains of OVN's load balancers", (
     (await lab.nbctl('--bare', '--columns=health_check', 'find', 'Load_Balancer', `name=${name}`)).trim()
 
   beforeAll(async () => {
-    lab = await startOvn({ chassis: 2 })
-    for (const [i, network] of (['near', 'far'] as const).entries()) {
-      const [four, six] = subnet[network]
-      await lab.nbctl(
-        ...`ls-add ${network} -- lr-add r-${network} -- lrp-add r-${network} to-${network} 0a:00:00:01:00:0${i} ${four}.1/24 ${six}:1/64`.split(
-          ' ',
-        ),
-        ...`-- lsp-add ${network} up-${network} -- lsp-set-type up-${network} router -- lsp-set-addresses up-${network} router`.split(
-          ' ',
-        ),
-        ...`-- lsp-set-options up-${network} router-port=to-${network}`.split(' '),
-      )
-    }
-    await lab.nbctl(
-      ...'ls-add join -- lrp-add r-far to-join 0a:00:00:02:00:01 10.2.0.1/24 -- lsp-add join up-join'.split(
-        ' ',
-      ),
-      ...'-- lsp-set-type up-join router -- lsp-set-addresses up-join router -- lsp-set-options up-join router-port=to-join'.split(
-        ' ',
-      ),
-    )
-    const entries = await Promise.all(
-      (Object.keys(places) as Name[]).map(async (name) => {
-        const [chassis, network] = places[name]
-        const [four, six] = subnet[network]
-        const addresses = (name.startsWith('s') ? rows : rows.slice(0, 1)).flatMap((row) => [
-          `${address(name, row)}/24`,
-          `${address(name, row, 6)}/64`,
-        ])
-        const port = await lab.port(chassis, network, name, {
-          addresses,
-          gateways: [`${four}.1`, `${six}:1`],
-        })
-        return [name, port] as const
-      }),
-    )
-    ports = Object.fromEntries(entries) as Record<Name, OvnPort>
-    await Promise.all(servers.map((name) => Promise.all(rows.map((row) => listen(name, row)))))
+    network = await TwoNetworks.start()
+    lab = network.lab
     torb = await startDaemon({
       args: [...options(), `--ovn-vswitchd=${lab.chassis[0]?.directory}`],
     })
   })
   afterAll(async () => {
     await torb?.[Symbol.asyncDispose]()
-    lab?.close()
+    network?.[Symbol.dispose]()
   })
 
   it.concurrent('a stopped server gets nothing, over TCP, IPv6 and UDP, is told, and comes back bit by bit', async ({
@@ -214,7 +102,7 @@ describe.skipIf(missing !== null)("health and drains of OVN's load balancers", (
       Promise.all(services.map(async (id) => (await backend(id, 's2')).metrics))
     await expect.poll(seen, { timeout: 10_000 }).toMatchObject(services.map(() => ({ status: 0, health: 1 })))
 
-    await close('s2', 0)
+    await network.close('s2', 0)
     await expect.poll(seen, { timeout: 10_000 }).toMatchObject(services.map(() => ({ status: 1 })))
     expect(await Promise.all(services.map(async (id) => (await backend(id, 's2')).reason))).toEqual([
       "Down: OVN's monitor on chassis hv2: offline (no answer or refused)",
@@ -222,20 +110,20 @@ describe.skipIf(missing !== null)("health and drains of OVN's load balancers", (
       "Down: OVN's monitor on chassis hv2: offline (port unreachable)",
     ])
     await expect
-      .poll(() => answering('c1', '192.168.9.1'), { timeout: 10_000 })
+      .poll(() => network.answering('c1', '192.168.9.1'), { timeout: 10_000 })
       .toEqual({ servers: ['s1 0'], failures: [] })
     await expect
-      .poll(() => answering('c1', 'fd09::1'), { timeout: 10_000 })
+      .poll(() => network.answering('c1', 'fd09::1'), { timeout: 10_000 })
       .toEqual({ servers: ['s1 0 by IPv6'], failures: [] })
     await expect
-      .poll(() => answering('c1', '192.168.9.1', 'udp'), { timeout: 10_000 })
+      .poll(() => network.answering('c1', '192.168.9.1', 'udp'), { timeout: 10_000 })
       .toEqual({ servers: ['s1 0'], failures: [] })
     const metrics = String(await torb.must('GET', '/metrics'))
     expect(metrics).toMatch(
       /^gorb_service_backend_status\{[^}]*service_name="web"[^}]*backend_name="s2"[^}]*\} 1$/m,
     )
 
-    await listen('s2', 0)
+    await network.listen('s2', 0)
     await expect.poll(seen, { timeout: 10_000 }).toMatchObject(services.map(() => ({ status: 0 })))
     for (const id of services) {
       const { options, reason } = await backend(id, 's2')
@@ -245,7 +133,7 @@ describe.skipIf(missing !== null)("health and drains of OVN's load balancers", (
       ])
     }
     await expect
-      .poll(() => answering('c1', '192.168.9.1'), { timeout: 5000 })
+      .poll(() => network.answering('c1', '192.168.9.1'), { timeout: 5000 })
       .toEqual({ servers: ['s1 0', 's2 0'], failures: [] })
     expect(await eventsOf('web', 'backend-up')).toContain('event: backend-down')
   })
@@ -261,11 +149,11 @@ describe.skipIf(missing !== null)("health and drains of OVN's load balancers", (
     await expect.poll(() => statuses('fb', ['s1', 's2']), { timeout: 10_000 }).toEqual([0, 0])
     // The servers answer clients, but not OVN.
     const deaf = (name: Name, verb: string): Promise<string> =>
-      ports[name].namespace.run('ip', 'route', verb, 'blackhole', '10.0.0.99/32')
+      network.ports[name].namespace.run('ip', 'route', verb, 'blackhole', '10.0.0.99/32')
     await Promise.all([deaf('s1', 'add'), deaf('s2', 'add')])
     await expect.poll(() => statuses('fb', ['s1', 's2']), { timeout: 10_000 }).toEqual([1, 1])
     await expect
-      .poll(() => answering('c1', '192.168.9.2'), { timeout: 5000 })
+      .poll(() => network.answering('c1', '192.168.9.2'), { timeout: 5000 })
       .toEqual({ servers: ['s1 10', 's2 10'], failures: [] })
     expect((await backend('fb', 's1')).options.weight).toBe(1)
     expect(await healthCheck('fb')).toBe('')
@@ -274,7 +162,7 @@ describe.skipIf(missing !== null)("health and drains of OVN's load balancers", (
     await deaf('s1', 'del')
     await expect.poll(() => statuses('fb', ['s1', 's2']), { timeout: 10_000 }).toEqual([0, 1])
     await expect
-      .poll(() => answering('c1', '192.168.9.2'), { timeout: 5000 })
+      .poll(() => network.answering('c1', '192.168.9.2'), { timeout: 5000 })
       .toEqual({ servers: ['s1 10'], failures: [] })
     expect(await healthCheck('fb')).not.toBe('')
     expect(await balancers()).not.toContain('fb (watched, no traffic)')
@@ -310,7 +198,7 @@ describe.skipIf(missing !== null)("health and drains of OVN's load balancers", (
     await hv2?.vsctl('remove', 'Interface', device, 'external_ids', 'iface-id')
     await expect.poll(reason, { timeout: 5000 }).toBe('Down: port s5 is not bound to a chassis')
     await expect
-      .poll(() => answering('c1', '192.168.9.3'), { timeout: 10_000 })
+      .poll(() => network.answering('c1', '192.168.9.3'), { timeout: 10_000 })
       .toEqual({ servers: ['s1 20'], failures: [] })
     await hv2?.vsctl('set', 'Interface', device, 'external_ids:iface-id=s5')
     await expect.poll(() => statuses('odd', ['s5']), { timeout: 10_000 }).toEqual([0])
@@ -321,13 +209,13 @@ describe.skipIf(missing !== null)("health and drains of OVN's load balancers", (
   }) => {
     await serve('slow', '192.168.9.4', { type: 'tcp', ...eager }, 20)
     await expect.poll(() => statuses('slow', ['s1', 's2']), { timeout: 10_000 }).toEqual([0, 0])
-    const [here, there] = [await hold('c1', '192.168.9.4'), await hold('c2', '192.168.9.4')]
+    const [here, there] = [await network.hold('c1', '192.168.9.4'), await network.hold('c2', '192.168.9.4')]
     await torb.must('PATCH', '/service/slow/s2', { weight: 0 })
     await lab.sync()
     await expect
-      .poll(() => answering('c1', '192.168.9.4'), { timeout: 10_000 })
+      .poll(() => network.answering('c1', '192.168.9.4'), { timeout: 10_000 })
       .toEqual({ servers: ['s1 20'], failures: [] })
-    expect([await still('c1', here), await still('c2', there)]).toEqual(
+    expect([await network.still('c1', here), await network.still('c2', there)]).toEqual(
       [here, there].map((held) => held.map((one) => one.backend)),
     )
     // Of hv1 alone, whose ovs-vswitchd Torb may ask.
@@ -338,22 +226,24 @@ describe.skipIf(missing !== null)("health and drains of OVN's load balancers", (
     expect((await backend('slow', 's2')).metrics.status).toBe(0)
 
     await torb.must('DELETE', '/service/slow/s2?drain=1s')
-    expect(await still('c2', there)).toEqual(there.map((one) => one.backend))
+    expect(await network.still('c2', there)).toEqual(there.map((one) => one.backend))
     await expect
       .poll(async () => (await torb.api('GET', '/service/slow/s2')).status, { timeout: 5000 })
       .toBe(404)
-    await expect.poll(() => still('c1', here), { timeout: 5000 }).toEqual(without(here, 's2'))
-    await expect.poll(() => still('c2', there), { timeout: 5000 }).toEqual(without(there, 's2'))
+    await expect.poll(() => network.still('c1', here), { timeout: 5000 }).toEqual(network.without(here, 's2'))
+    await expect
+      .poll(() => network.still('c2', there), { timeout: 5000 })
+      .toEqual(network.without(there, 's2'))
     expect(await balancers()).not.toContain('slow (watched, no traffic)')
   })
 
   it.concurrent('of unchecked backends it does so by the chassis that Torb may ask', async ({ expect }) => {
     await serve('bare', '192.168.9.5', { type: 'none' }, 30)
     await lab.sync()
-    const [here, there] = [await hold('c1', '192.168.9.5'), await hold('c2', '192.168.9.5')]
+    const [here, there] = [await network.hold('c1', '192.168.9.5'), await network.hold('c2', '192.168.9.5')]
     await torb.must('DELETE', '/service/bare/s2?drain=1s')
-    await expect.poll(() => still('c1', here), { timeout: 5000 }).toEqual(without(here, 's2'))
-    expect(await still('c2', there)).toEqual(there.map((one) => one.backend))
+    await expect.poll(() => network.still('c1', here), { timeout: 5000 }).toEqual(network.without(here, 's2'))
+    expect(await network.still('c2', there)).toEqual(there.map((one) => one.backend))
   })
 
   it.concurrent('or by a row for a moment on a switch between routers, on all of them', async ({
@@ -361,9 +251,9 @@ describe.skipIf(missing !== null)("health and drains of OVN's load balancers", (
   }) => {
     await serve('brief', '192.168.9.6', { type: 'none' }, 0, {}, ['s3', 's4'])
     await lab.sync()
-    const held = await hold('c3', '192.168.9.6')
+    const held = await network.hold('c3', '192.168.9.6')
     await torb.must('DELETE', '/service/brief/s4')
-    await expect.poll(() => still('c3', held), { timeout: 5000 }).toEqual(without(held, 's4'))
+    await expect.poll(() => network.still('c3', held), { timeout: 5000 }).toEqual(network.without(held, 's4'))
     await expect.poll(balancers).not.toContain('brief (resets connections)')
   })
 
@@ -375,13 +265,13 @@ describe.skipIf(missing !== null)("health and drains of OVN's load balancers", (
     await serve('left', '192.168.9.8', { type: 'tcp', ...eager }, 10, {}, ['s3', 's4'], first)
     await expect.poll(() => statuses('left', ['s3', 's4'], first), { timeout: 10_000 }).toEqual([0, 0])
     await first.end('SIGKILL')
-    await close('s4', 10)
+    await network.close('s4', 10)
     await expect
-      .poll(() => answering('c3', '192.168.9.8'), { timeout: 10_000 })
+      .poll(() => network.answering('c3', '192.168.9.8'), { timeout: 10_000 })
       .toEqual({ servers: ['s3 10'], failures: [] })
     await using second = await start()
     await expect.poll(() => statuses('left', ['s3', 's4'], second), { timeout: 10_000 }).toEqual([0, 1])
-    await listen('s4', 10)
+    await network.listen('s4', 10)
     await expect.poll(() => statuses('left', ['s3', 's4'], second), { timeout: 10_000 }).toEqual([0, 0])
     await rm(data, { recursive: true })
   })
@@ -426,7 +316,7 @@ describe.skipIf(missing !== null)("health and drains of OVN's load balancers", (
       .poll(() => backend()?.reason, { timeout: 10_000 })
       .toBe('Down: chassis hv2 is silent, so nobody checks port s2')
     await expect
-      .poll(() => answering('c1', vip), { timeout: 10_000 })
+      .poll(() => network.answering('c1', vip), { timeout: 10_000 })
       .toEqual({ servers: ['s1 30'], failures: [] })
     await hv2?.vswitchd.start()
     await hv2?.controller.start()
