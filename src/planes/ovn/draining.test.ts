@@ -1,9 +1,12 @@
 import { describe, expect, it } from 'vitest'
 import { plainDestination, plainService } from '../plain.ts'
 import type { DestinationCheck, VirtualService } from '../plane.ts'
-import { flashRow, joinSwitches, resetWay } from './draining.ts'
+import { Connections } from './connections.ts'
+import { Draining, flashRow, joinSwitches, resetWay } from './draining.ts'
+import type { Operation } from './ovsdb/ovsdb.ts'
+import type { Northbound, NorthboundTable } from './tables.ts'
 import { Topology } from './topology.ts'
-import { article } from './topologyRig.ts'
+import { article, Layout } from './topologyRig.ts'
 
 const check: DestinationCheck = {
   type: 'tcp',
@@ -91,5 +94,43 @@ describe('connections that remain at a removal', () => {
       vips: { '10.0.0.1': '10.0.0.2,10.0.0.3', '10.0.0.7': '10.0.0.2,10.0.0.3' },
       protocol: null,
     })
+  })
+
+  it('leave nothing behind of a run that was killed meanwhile, and of no other owner', async () => {
+    const layout = new Layout()
+    const row = (owner: string, columns: object = {}) =>
+      layout.balancer(
+        'web',
+        {},
+        {},
+        { external_ids: new Map(Object.entries({ 'torb-owner': owner, ...columns })) },
+      )
+    row('me')
+    const left = row('me', { 'torb-reset': 'web' })
+    row('other', { 'torb-reset': 'web' })
+    const transactions: (readonly Operation[])[] = []
+    const northbound = {
+      rows: (table: NorthboundTable) => layout.rows(table),
+      transact: (operations: readonly Operation[]) => {
+        transactions.push(operations)
+        return Promise.resolve(operations.map(() => ({})))
+      },
+    }
+    const draining = new Draining({
+      northbound: northbound as unknown as Northbound,
+      topology: new Topology(layout),
+      connections: new Connections({ vswitchd: [], log: console }),
+      owner: 'me',
+      lock: { assertion: { op: 'assert', lock: 'torb_me' } },
+      log: console,
+    })
+    await draining.open()
+    expect(transactions).toEqual([
+      [
+        { op: 'assert', lock: 'torb_me' },
+        { op: 'delete', table: 'Load_Balancer', where: { uuid: left } },
+        { op: 'mutate', table: 'NB_Global', where: [], mutations: [['nb_cfg', '+=', 1]] },
+      ],
+    ])
   })
 })
