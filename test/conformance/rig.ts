@@ -83,12 +83,12 @@ export class Rig {
   /** So many connections by `any` reach every backend. */
   get sample(): number {
     if (!counting.includes(this.any.scheduler)) return 96
-    return this.can.spread === 'exact' ? 12 : 48
+    return this.can.spread === 'exact' ? 12 : 36
   }
 
   /** Connections that tell of shares: `exact` of them where the plane counts, more where it hashes. */
   enough(exact: number): number {
-    return this.can.spread === 'exact' ? exact : 240
+    return this.can.spread === 'exact' ? exact : 160
   }
 
   /** Each backend has its part by these weights: exactly where the plane counts, else as near as draws come. */
@@ -253,9 +253,13 @@ export class Rig {
   }
 
   async withdraw(...keys: readonly ServiceId[]): Promise<void> {
+    await this.#withdraw(keys)
+    await this.world.settle('effect')
+  }
+
+  async #withdraw(keys: readonly ServiceId[]): Promise<void> {
     await this.plane.withdraw(keys)
     for (const key of keys) this.#stage.notes.delete(key)
-    await this.world.settle('effect')
   }
 
   /** What the plane says that it holds. */
@@ -343,7 +347,8 @@ export class Rig {
   /** Leaves nothing of the case behind. */
   async clear(): Promise<void> {
     await this.world.releaseAll()
-    await this.withdraw(...this.#mine)
+    // The next case has virtual addresses of its own: nothing has to be in force.
+    await this.#withdraw([...this.#mine])
   }
 }
 

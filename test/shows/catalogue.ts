@@ -16,6 +16,7 @@ import { kills } from './kills.ts'
 import { killWithDown } from './killWithDown.ts'
 import { powerCuts } from './powerCuts.ts'
 import { ovnArticle } from './ovnArticle.ts'
+import { ovnBalance } from './ovnBalance.ts'
 import { ovnHealth } from './ovnHealth.ts'
 import { pulses } from './pulses.ts'
 import { scale } from './scale.ts'
@@ -34,6 +35,7 @@ export const shows: Readonly<Record<string, Show>> = {
   etcd,
   feedback,
   'ovn-article': ovnArticle,
+  'ovn-balance': ovnBalance,
   'ovn-health': ovnHealth,
   'http-fuzz': httpFuzz,
   'gateway-churn': gatewayChurn,

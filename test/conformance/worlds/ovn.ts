@@ -1,5 +1,6 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Endpoint } from '../../../lab/client.ts'
-import { startOvn, type OvnLab, type OvnPort } from '../../../lab/ovn/ovn.ts'
+import { startOvn, type OvnLab } from '../../../lab/ovn/ovn.ts'
 import { connectOvsdb } from '../../../src/planes/ovn/ovsdb/client.ts'
 import { unixctl } from '../../../src/planes/ovn/unixctl.ts'
 import type { Family } from '../../../src/model/address.ts'
@@ -8,14 +9,10 @@ import type { Backend, ClientNetwork, World } from '../world.ts'
 /** A world in a virtual network; the plane writes to its databases. */
 export interface OvnWorld extends World {
   readonly lab: OvnLab
-  /** Of all IPv4 clients; it holds further addresses of 10.1.0.0/16 where a test gives it some. */
-  readonly client: OvnPort
-  /** By number from 1. */
-  readonly servers: readonly OvnPort[]
 }
 
 export interface OvnWorldOptions {
-  /** Servers; at least four. */
+  /** Servers, which are addresses of one endpoint; at least four. */
   readonly servers?: number
   /** Client addresses in each of two IPv4 and two IPv6 networks. */
   readonly clients?: number
@@ -27,7 +24,7 @@ const foreignPort = 9001
 /**
  * Clients, a router and servers, on switches of a real OVN of one chassis:
  *
- *     client 10.1.0.0/16, fd00:1::/48 ── front ── router ── back ── s1, s2 … 10.2.0.0/16, fd00:2::/48
+ *     client 10.1.0.0/16, fd00:1::/48 ── front ── router ── back ── servers 10.2.0.0/16, fd00:2::/48
  *                                                   └ void 10.4.0.0/24: refuses what no service takes of 10.3.0.0/16, fd00:3::/48
  */
 export async function ovnWorld({
@@ -104,7 +101,7 @@ async function inhabited(lab: OvnLab, count: number, perNetwork: number): Promis
   const gateways = (name: keyof typeof networks): string[] =>
     networks[name].map((network) => network.replace(/\/.*/, ''))
   const numbers = Array.from({ length: count }, (_, index) => index + 1)
-  const [client, nobody, ...servers] = await Promise.all([
+  const [client, nobody, server] = await Promise.all([
     lab.port(1, 'front', 'client', {
       addresses: [
         ...clientNetworks[4].flatMap(({ addresses }) => addresses.map((address) => `${address}/16`)),
@@ -113,42 +110,49 @@ async function inhabited(lab: OvnLab, count: number, perNetwork: number): Promis
       gateways: gateways('front'),
     }),
     lab.port(1, 'void', 'void', { addresses: ['10.4.0.2/24', 'fd00:4::2/64'], gateways: gateways('void') }),
-    ...numbers.map((n) =>
-      lab.port(1, 'back', `s${n}`, {
-        addresses: [`10.2.1.${n}/16`, `fd00:2::${n}/48`],
-        gateways: gateways('back'),
-      }),
-    ),
+    lab.port(1, 'back', 'server', {
+      addresses: numbers.flatMap((n) => [`10.2.1.${n}/16`, `fd00:2::${n}/48`]),
+      gateways: gateways('back'),
+    }),
   ])
-  if (client === undefined || nobody === undefined) throw new Error('the client was not made')
   await nobody.namespace.run('ip', 'route', 'add', 'local', '10.3.0.0/16', 'dev', 'lo')
   await nobody.namespace.run('ip', 'route', 'add', 'local', 'fd00:3::/48', 'dev', 'lo')
-  const traffic = await client.traffic()
+  const [traffic, echoes] = await Promise.all([client.traffic(), server.traffic()])
   const backends: Record<Family, Backend[]> = { 4: [], 6: [] }
   await Promise.all(
-    servers.map(async (server, index) => {
-      const echoes = await server.traffic()
-      for (const [family, letter] of [
-        [4, 'b'],
-        [6, 'c'],
-      ] as const) {
-        const name = `${letter}${index + 1}`
-        const address = family === 4 ? `10.2.1.${index + 1}` : `fd00:2::${index + 1}`
-        backends[family][index] = { name, address, port: await echoes.listen(name, address, backendPort) }
-      }
-    }),
+    numbers.flatMap((n) =>
+      (
+        [
+          [4, `b${n}`, `10.2.1.${n}`],
+          [6, `c${n}`, `fd00:2::${n}`],
+        ] as const
+      ).map(async ([family, name, address]) => {
+        backends[family][n - 1] = { name, address, port: await echoes.listen(name, address, backendPort) }
+      }),
+    ),
   )
   await lab.sync()
   const switchd = (command: string): Promise<string> =>
     unixctl(lab.chassis[0]?.vswitchd.unixctl ?? '', 'ovs-vswitchd', command, [], 5000)
+  /** What the switch keeps for traffic that runs follows its flows at its own pace: waits until it does. */
+  const revalidated = async (): Promise<void> => {
+    const waiting = { over: false }
+    const waited = switchd('revalidator/wait').finally(() => (waiting.over = true))
+    // It sees that only when something wakes it, every half second else.
+    while (!waiting.over) {
+      await switchd('version')
+      await sleep(5)
+    }
+    await waited
+  }
+  // Milliseconds, the least that it takes.
+  await lab.chassis[0]?.vsctl('set', 'Open_vSwitch', '.', 'other_config:max-revalidator=100')
   const { follow, close: leave } = await follower(lab)
   let vips = 0
   let foreign = 0
   return {
     name: 'OVN',
     lab,
-    client,
-    servers,
     forwarding: new Set(['nat']),
     attach: { switches: ['front'], routers: [], groups: [] },
     forgetsClosed: false,
@@ -168,19 +172,20 @@ async function inhabited(lab: OvnLab, count: number, perNetwork: number): Promis
       await traffic.releaseAll()
       // Closed connections stay tracked for minutes. One to another virtual address, from the same port to the same server,
       // would find its answers' place taken, and Open vSwitch drops its packets.
+      // The last packets of those that were closed just now would be tracked anew.
+      await sleep(30)
       await switchd('dpctl/flush-conntrack')
     },
     async settle(what) {
       if (what !== 'effect') return
       await follow()
-      // What the switch keeps for traffic that runs follows its flows at its own pace, on a busy machine after a while.
-      await switchd('revalidator/purge')
+      // A look that began before is over by then.
+      await sleep(20)
+      await revalidated()
     },
     async foreign({ address, port }: Endpoint) {
-      const [server] = servers
-      if (server === undefined) throw new Error('the world has no server')
       const name = `foreign${++foreign}`
-      if (foreign === 1) await (await server.traffic()).listen('foreign', '10.2.1.1', foreignPort)
+      if (foreign === 1) await echoes.listen('foreign', '10.2.1.1', foreignPort)
       await lab.nbctl('lb-add', name, `${address}:${port}`, `10.2.1.1:${foreignPort}`)
       await lab.nbctl('ls-lb-add', 'front', name)
       await lab.sync()
