@@ -12,7 +12,7 @@ import { unchanged } from './writes.ts'
 
 type RouterRow = NorthboundRow<'Logical_Router'>
 
-const option = 'lb_force_snat_ip'
+export const forceSnatOption = 'lb_force_snat_ip'
 /** In a router's external_ids: the owner that has set the option. */
 const forceSnatMark = 'torb-force-snat'
 
@@ -49,19 +49,19 @@ export function forceSnatOperations(
   wanted: string | null,
   owner: string,
 ): readonly Operation[] {
-  const set = router.options.get(option)
+  const set = router.options.get(forceSnatOption)
   const ours = router.external_ids.get(forceSnatMark) === owner
   if (set !== undefined && !ours) {
     if (wanted === null || sameAddresses(set, wanted)) return []
     throw new Refusal(
       'refused',
-      `router ${router.name} has lb_force_snat_ip ${set}, which is not Torb's: take it away (ovn-nbctl remove Logical_Router ${router.name} options ${option}), or leave force_snat out`,
+      `router ${router.name} has lb_force_snat_ip ${set}, which is not Torb's: take it away (ovn-nbctl remove Logical_Router ${router.name} options ${forceSnatOption}), or leave force_snat out`,
     )
   }
   if (wanted === null ? !ours : set === wanted && ours) return []
   const options = Object.fromEntries(router.options)
   const ids = Object.fromEntries(router.external_ids)
-  delete options[option]
+  delete options[forceSnatOption]
   delete ids[forceSnatMark]
   return [
     unchanged('Logical_Router', router, ['options', 'external_ids']),
@@ -70,7 +70,7 @@ export function forceSnatOperations(
       table: 'Logical_Router',
       where: { uuid: router.uuid },
       row: {
-        options: wanted === null ? options : { ...options, [option]: wanted },
+        options: wanted === null ? options : { ...options, [forceSnatOption]: wanted },
         external_ids: wanted === null ? ids : { ...ids, [forceSnatMark]: owner },
       },
     },

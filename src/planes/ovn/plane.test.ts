@@ -316,6 +316,11 @@ describe.skipIf(missing !== null)('the ovn plane', () => {
     expect(await get('edge1')).toBe('10.5.0.1')
     await apply(change(same, at('same', '10.9.0.2', 'router_ip', 'edge1')))
     expect(await get('edge1')).toBe('router_ip')
+    await lab.nbctl('remove', 'Logical_Router', 'edge1', 'options', 'lb_force_snat_ip')
+    await until(async () => (await observed()).get('same')?.drift === 'lb_force_snat_ip of edge1')
+    const held = (await observed()).get('same') ?? null
+    expect(await apply(change(held, at('same', '10.9.0.2', 'router_ip', 'edge1')))).toEqual([''])
+    expect(await get('edge1')).toBe('router_ip')
     await plane.withdraw(['same'])
     expect(await get('edge1')).toBe('')
     await lab.nbctl('set', 'Logical_Router', 'edge2', 'options:lb_force_snat_ip=10.5.0.9')

@@ -1,6 +1,7 @@
 import type { ServiceId } from '../../model/names.ts'
 import type { VirtualService } from '../plane.ts'
 import { attachmentsOf, type Attach, type Attachment } from './attachments.ts'
+import { forceSnatOption } from './forceSnat.ts'
 import { checkMode, healthRows } from './health.ts'
 import { mapBackends, type CheckSources, type Mapped } from './mappings.ts'
 import type { Monitors } from './monitors.ts'
@@ -75,27 +76,51 @@ export function seenService(view: View, id: ServiceId): VirtualService | null {
   const places = attachmentsOf(topology, spec?.attach ?? null)
   const attach = spec === null ? null : stillAttached(spec.attach, held(places, row))
   if (spec === null) return unmarked(row, id)
-  const wanted = wantedRows(view, spec, row)
-  const columns: string[] = differingColumns(view, row, wanted.main)
   const watch = own.watch(id)
-  if (
-    wanted.watch === null
-      ? watch !== null
-      : watch === null || differingColumns(view, watch, wanted.watch).length > 0
-  )
-    columns.push('the row that watches')
+  const columns: string[] = []
+  let wanted: ServiceRows | null = null
+  // A row never changes, and without checks nothing else has a part in it.
+  if (!asWritten.has(row) || watch !== null) {
+    wanted = wantedRows(view, spec, row)
+    columns.push(...differingColumns(view, row, wanted.main))
+    if (columns.length === 0 && checkMode(spec) === 'none') asWritten.add(row)
+    if (!sameWatch(view, watch, wanted.watch)) columns.push('the row that watches')
+  }
   if (own.surplus(id).length > 0) columns.push('a second row')
   const variable = variableFor(spec, owner, chassisNames(southbound))
   const variables = northbound.rows('Chassis_Template_Var').values()
   if (variable !== null && !hasVariable(variables, variable, owner)) columns.push('Chassis_Template_Var')
+  for (const name of routersWithout(view, spec)) columns.push(`lb_force_snat_ip of ${name}`)
   const sameAttach = JSON.stringify(attach) === JSON.stringify(spec.attach)
   if (columns.length === 0) return sameAttach ? spec : { ...spec, attach }
   return {
     ...spec,
     attach,
-    destinations: columns.includes('vips') ? relisted(view, spec, row, wanted.main) : spec.destinations,
+    destinations:
+      wanted !== null && columns.includes('vips')
+        ? relisted(view, spec, row, wanted.main)
+        : spec.destinations,
     drift: columns.join(', '),
   }
+}
+
+/** Rows that are as their marks say, of services without checks. */
+const asWritten = new WeakSet<BalancerRow>()
+
+function sameWatch(view: View, row: BalancerRow | null, wanted: CheckedRow | null): boolean {
+  if (row === null || wanted === null) return row === wanted
+  return differingColumns(view, row, wanted).length === 0
+}
+
+/** Routers of a service that have not the lb_force_snat_ip that it wants. */
+function routersWithout({ topology }: View, { attach, ovn }: VirtualService): readonly string[] {
+  const force = ovn?.force_snat
+  if (force === undefined || attach === null) return []
+  return topology.reachOf(attach).flatMap(({ datapath: { kind, row } }) => {
+    if (kind !== 'router') return []
+    const has = new Set((row.options.get(forceSnatOption) ?? '').split(' '))
+    return force.split(' ').every((value) => has.has(value)) ? [] : [row.name]
+  })
 }
 
 function differingColumns({ northbound }: View, row: BalancerRow, wanted: CheckedRow): string[] {
