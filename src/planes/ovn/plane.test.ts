@@ -249,6 +249,31 @@ describe.skipIf(missing !== null)('the ovn plane', () => {
     await lab.nbctl('lb-del', 'theirs')
   })
 
+  it('takes one of several virtual addresses of a row over into a row of its own, and a single one in place', async () => {
+    const commands =
+      'lb-add many 10.9.0.1:80 10.0.0.2:80,10.0.0.3:80 -- lb-add many 10.9.0.8:80 10.0.0.9:80 -- ls-lb-add inside many'
+    await lab.nbctl(...commands.split(' '))
+    await until(async () => (await plane.foreign(['tcp 10.9.0.1:80'])).length > 0)
+    const [one = null] = await plane.foreign(['tcp 10.9.0.1:80'])
+    const taken = service({ ovn: { when_empty: 'drop' } })
+    expect(await apply({ key: 'web', before: one, after: taken, foreign: true })).toEqual([''])
+    expect((await observed()).get('web')).toEqual(taken)
+    expect(await lab.nbctl('get', 'Load_Balancer', 'many', 'vips')).toBe('{"10.9.0.8:80"="10.0.0.9:80"}\n')
+    const [[uuid]] = (await rows('Load_Balancer', '_uuid,name')).filter(
+      (row) => (row as string[])[1] === 'many',
+    ) as [[unknown]]
+    const [rest = null] = await plane.foreign(['tcp 10.9.0.8:80'])
+    const other = service({
+      id: 'rest',
+      address: '10.9.0.8',
+      ovn: { when_empty: 'drop' },
+      destinations: [plainDestination('10.0.0.9')],
+    })
+    expect(await apply({ key: 'rest', before: rest, after: other, foreign: true })).toEqual([''])
+    expect(await rows('Load_Balancer', '_uuid,name')).toContainEqual([uuid, 'rest'])
+    expect(await plane.foreign()).toEqual([])
+  })
+
   it('sees and repairs what somebody does to its rows', async () => {
     const spoils: readonly (readonly [string, string | undefined])[] = [
       ['set Load_Balancer web vips:"10.9.0.1:80"="10.0.0.9:80"', 'vips'],
