@@ -29,6 +29,15 @@ export class OwnRows {
     for (const id of this.#rows.keys()) if (this.main(id) !== null) yield id
   }
 
+  /** Services that have any row, one that only makes OVN watch included. */
+  all(): Iterable<ServiceId> {
+    return this.#rows.keys()
+  }
+
+  has(id: ServiceId): boolean {
+    return this.#rows.has(id)
+  }
+
   /** The row that carries a service's traffic. */
   main(id: ServiceId): BalancerRow | null {
     return this.#of(id, false)[0] ?? null

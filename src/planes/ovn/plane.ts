@@ -3,7 +3,6 @@ import { Refusal } from '../../model/refusal.ts'
 import type {
   Capabilities,
   Change,
-  DestinationCounters,
   Explanation,
   Flow,
   HealthReport,
@@ -15,12 +14,14 @@ import type {
 } from '../plane.ts'
 import { adviceFor } from './advice.ts'
 import { ovnCan } from './can.ts'
-import { Confirmations, laggards, type Progress } from './confirmations.ts'
+import { Confirmations } from './confirmations.ts'
 import { conflictsOf, conflictText } from './conflicts.ts'
 import { Connections } from './connections.ts'
 import { refusalOf } from './draft.ts'
 import { Draining } from './draining.ts'
+import { countersOf } from './counters.ts'
 import { explainFlow } from './explain.ts'
+import { factsOf, progressOf } from './facts.ts'
 import { foreignServices } from './foreign.ts'
 import { checkAdvice } from './health.ts'
 import { identifier } from './identifier.ts'
@@ -32,7 +33,7 @@ import { connectOvsdb } from './ovsdb/client.ts'
 import type { OvsdbLock, OvsdbTls } from './ovsdb/ovsdb.ts'
 import { OwnRows, specOf } from './ownRows.ts'
 import { lackingFields } from './probe.ts'
-import { layoutOf } from './rows.ts'
+import { layoutAdvice } from './rows.ts'
 import { northboundTables, southboundTables, type Northbound, type Southbound } from './tables.ts'
 import { Topology } from './topology.ts'
 import { runTrace } from './trace.ts'
@@ -224,38 +225,18 @@ export class OvnPlane implements Plane {
     const row = view.own.main(key)
     const spec = row === null ? null : specOf(row)
     if (row === null || spec === null) return []
-    const { error } = layoutOf(spec, view.slots)
-    const budget = spec.ovn?.slots ?? view.slots
     return [
       ...adviceFor(spec, view.topology),
       ...conflictsOf(row, view.owner, view.topology).map(conflictText),
       ...checkAdvice(spec),
-      ...(error <= tolerable || spec.scheduler === 'rr' || budget === mostSlots
-        ? []
-        : [
-            `shares of ${spec.id} are up to ${error.toFixed(1)} percentage points off its weights with ${budget} slots: give it more, such as "ovn": {"slots": ${mostSlots}}`,
-          ]),
+      ...layoutAdvice(spec, view.slots),
     ]
   }
 
   async counters(keys?: readonly ServiceId[]): Promise<ReadonlyMap<ServiceId, ServiceCounters>> {
     const { view } = this.#opened
     const specs = (keys ?? [...view.own.ids()]).flatMap((id) => presentService(view, id) ?? [])
-    if (!this.#connections.known) return new Map(specs.map((spec) => [spec.id, countersOf(spec, () => zero)]))
-    try {
-      const tallies = await this.#connections.of(specs)
-      return new Map(
-        specs.map((spec) => [
-          spec.id,
-          countersOf(spec, (id) => ({ ...zero, ...tallies.get(spec.id)?.get(id) })),
-        ]),
-      )
-    } catch (error) {
-      this.#connections.complain(error)
-      throw new Refusal('unreachable', `open connections are not known: ${(error as Error).message}`, {
-        cause: error,
-      })
-    }
+    return countersOf(specs, this.#connections)
   }
 
   explain(flow: Flow): Promise<Explanation> {
@@ -285,14 +266,14 @@ export class OvnPlane implements Plane {
 
   async withdraw(keys: readonly ServiceId[]): Promise<void> {
     const { own } = this.#opened.view
-    const mine = [...new Set(keys)].filter((key) => own.main(key) !== null)
+    const mine = [...new Set(keys)].filter((key) => own.has(key))
     const outcomes = await this.apply(mine.map((key) => ({ key, before: null, after: null })))
     for (const outcome of outcomes) if (!outcome.ok) throw outcome.error
   }
 
   /** Removes all that bears this owner's mark. */
   flush(): Promise<void> {
-    return this.withdraw([...this.#opened.view.own.ids()])
+    return this.withdraw([...this.#opened.view.own.all()])
   }
 
   /** OVN keeps no counters of balanced connections. */
@@ -303,31 +284,7 @@ export class OvnPlane implements Plane {
   // oxlint-disable-next-line require-await -- from memory; the seam is asynchronous
   async facts(): Promise<Readonly<Record<string, unknown>>> {
     const { view, lock } = this.#opened
-    const { northbound, southbound, owner, lacking } = view
-    const [global] = northbound.rows('NB_Global').values()
-    const number = currentNumber(northbound)
-    const progress = progressOf(view)
-    const private_ = [...southbound.rows('Chassis_Private').values()]
-    return {
-      owner,
-      writer: lock.held,
-      northbound: northbound.state,
-      southbound: southbound.state,
-      nb_cfg: number,
-      sb_cfg: progress.sb,
-      hv_cfg: progress.hv,
-      nb_cfg_timestamp: global?.nb_cfg_timestamp ?? 0,
-      sb_cfg_timestamp: global?.sb_cfg_timestamp ?? 0,
-      hv_cfg_timestamp: global?.hv_cfg_timestamp ?? 0,
-      lagging: laggards(number, progress),
-      northd:
-        this.#northdBehind === 0
-          ? 'follows'
-          : `has not followed since ${new Date(this.#northdBehind).toISOString()}: see whether ovn-northd runs`,
-      chassis: private_.map(({ name, nb_cfg, nb_cfg_timestamp = 0 }) => ({ name, nb_cfg, nb_cfg_timestamp })),
-      unconfirmed: this.confirmed.pending,
-      cannot_select_by: [...lacking],
-    }
+    return factsOf(view, lock.held, this.#northdBehind, this.confirmed.pending)
   }
 
   /** Everything in the databases stays. */
@@ -360,40 +317,6 @@ export class OvnPlane implements Plane {
     if (progress.sb >= currentNumber(view.northbound)) this.#northdBehind = 0
     else if (this.#northdBehind === 0) this.#northdBehind = Date.now()
     this.confirmed.follow(progress)
-  }
-}
-
-/** Advice is given from so many percentage points on, and as long as more slots may help. */
-const tolerable = 1
-const mostSlots = 256
-
-const zero: DestinationCounters = {
-  connections: 0,
-  packetsIn: 0,
-  packetsOut: 0,
-  bytesIn: 0,
-  bytesOut: 0,
-  active: 0,
-  inactive: 0,
-  errors: 0,
-}
-
-function countersOf(spec: VirtualService, of: (id: BackendId) => DestinationCounters): ServiceCounters {
-  const destinations = new Map(spec.destinations.map(({ id }) => [id, of(id)]))
-  const sum = (field: 'active' | 'inactive'): number =>
-    [...destinations.values()].reduce((total, one) => total + one[field], 0)
-  return { ...zero, active: sum('active'), inactive: sum('inactive'), destinations }
-}
-
-function progressOf({ northbound, southbound }: View): Progress {
-  const [global] = northbound.rows('NB_Global').values()
-  const chassis = southbound.rows('Chassis_Private').values()
-  return {
-    sb: global?.sb_cfg ?? 0,
-    hv: global?.hv_cfg ?? 0,
-    chassis: southbound.state.connected
-      ? new Map(Array.from(chassis, ({ name, nb_cfg }) => [name, nb_cfg]))
-      : null,
   }
 }
 

@@ -5,7 +5,14 @@ import { plainDestination, plainService } from '../plain.ts'
 import type { VirtualService } from '../plane.ts'
 import { mark, markedService } from './marks.ts'
 import { wrong } from './refusals.ts'
-import { columnsThatDiffer, columnValues, rowsOf, servicesOf, type LoadBalancerRow } from './rows.ts'
+import {
+  columnsThatDiffer,
+  columnValues,
+  layoutAdvice,
+  rowsOf,
+  servicesOf,
+  type LoadBalancerRow,
+} from './rows.ts'
 import type { NorthboundRow } from './tables.ts'
 import { parseBackends, parseVip } from './vips.ts'
 
@@ -215,6 +222,20 @@ describe('a service as a row', () => {
       external_ids: { neutron: 'y', [mark.owner]: 'torb' },
     })
   })
+})
+
+it('more slots are advised where they help', () => {
+  const of = (...weights: readonly number[]): readonly string[] =>
+    layoutAdvice(
+      plainService({
+        scheduler: 'wrr',
+        destinations: weights.map((weight, n) => plainDestination(`10.0.0.${n + 2}`, { weight })),
+      }),
+    )
+  expect(of(1000, 1)).toEqual([
+    'shares of web are up to 1.5 percentage points off its weights with 64 slots: give it more, such as "ovn": {"slots": 256}',
+  ])
+  expect([...of(3, 1), ...of(1, 1, 1), ...of(100, 40, 1)]).toEqual([])
 })
 
 describe('a row of somebody else as services', () => {

@@ -94,6 +94,20 @@ export function layoutOf(
   return layOut(spreadOf(spec), weights, spec.ovn?.slots ?? slots, previous)
 }
 
+/** Slots at most (ovn.slots), and percentage points from which on more of them are advised. */
+const mostSlots = 256
+const tolerable = 1
+
+/** What more slots would be good for. */
+export function layoutAdvice(spec: VirtualService, slots = defaultSlots): readonly string[] {
+  const { error } = layoutOf(spec, slots)
+  const { error: least } = layoutOf({ ...spec, ovn: { ...spec.ovn, slots: mostSlots } })
+  if (error <= tolerable || least > Math.max(tolerable, error - tolerable)) return []
+  return [
+    `shares of ${spec.id} are up to ${error.toFixed(1)} percentage points off its weights with ${spec.ovn?.slots ?? slots} slots: give it more, such as "ovn": {"slots": ${mostSlots}}`,
+  ]
+}
+
 /** The entries of a value of `vips` as texts. */
 export const entriesOf = (value: string | undefined): readonly string[] =>
   (value ?? '').split(',').filter((entry) => entry !== '')
