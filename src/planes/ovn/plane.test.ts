@@ -229,6 +229,7 @@ describe.skipIf(missing !== null)('the ovn plane', () => {
 
   it('refuses an address that somebody has at the same switch, of Torb or not, and takes it elsewhere', async () => {
     await lab.nbctl(...'lb-add theirs 10.9.0.7:80 10.0.0.2:80 -- ls-lb-add inside theirs'.split(' '))
+    await until(async () => (await plane.foreign()).length > 0)
     const there = service({ id: 'there', address: '10.9.0.7' })
     const twin = service({ id: 'twin' })
     const [one, two, three, four] = await add(
