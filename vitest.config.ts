@@ -1,12 +1,15 @@
 import { defineConfig } from 'vitest/config'
 
-/** Those whose traffic stays inside User-Mode Linux: they run beside the others (test/all.sh). */
-const inOtherKernel = [
+/** Those that have a kernel, a network or a root file system of their own: they run beside the others (test/all.sh). */
+const apart = [
   'lab/uml/*.test.ts',
   'test/conformance/*.uml.test.ts',
   'test/shows/*.uml.test.ts',
   'test/e2e/ipvs*.test.ts',
-  'test/e2e/packagingIpvs.test.ts',
+  'test/e2e/packaging{Ipvs,Deb,Image}.test.ts',
+  'lab/ovn/*.test.ts',
+  'test/conformance/ovn.test.ts',
+  'test/e2e/ovn*.test.ts',
 ]
 
 export default defineConfig({
@@ -25,7 +28,7 @@ export default defineConfig({
         test: {
           name: 'system',
           include: ['test/**/*.test.ts', 'lab/**/*.test.ts', 'bench/**/*.test.ts'],
-          exclude: inOtherKernel,
+          exclude: apart,
           fileParallelism: false,
           testTimeout: 120_000,
           hookTimeout: 120_000,
@@ -33,8 +36,8 @@ export default defineConfig({
       },
       {
         test: {
-          name: 'kernel',
-          include: inOtherKernel,
+          name: 'apart',
+          include: apart,
           fileParallelism: false,
           testTimeout: 120_000,
           hookTimeout: 120_000,

@@ -134,6 +134,8 @@ export class Client {
     const answers: Told[] = []
     const failures: string[] = []
     let turn = 0
+    // The port of a closed socket may be the next one's, and a balancer would take it for the same flow.
+    const kept: Conversation[] = []
     const work = async (): Promise<void> => {
       while (more()) {
         const source = sourceOf(traffic, turn++)
@@ -142,7 +144,8 @@ export class Client {
           try {
             for (let i = 0; i < (traffic.questions ?? 1); i++) answers.push(await conversation.ask())
           } finally {
-            await conversation.close()
+            if (traffic.protocol === 'udp' && kept.length < mostKept) kept.push(conversation)
+            else await conversation.close()
           }
         } catch (error) {
           failures.push((error as Error).message)
@@ -150,6 +153,7 @@ export class Client {
       }
     }
     await Promise.all(Array.from({ length: traffic.concurrency ?? 1 }, work))
+    await Promise.all(kept.map((conversation) => conversation.close()))
     return { answers, failures }
   }
 
@@ -160,6 +164,9 @@ export class Client {
       : openTcp(source, to, dialects[protocol], bytes, patienceMs)
   }
 }
+
+/** Sockets of one traffic that stay open until its end. */
+const mostKept = 256
 
 function sourceOf(traffic: Traffic, turn: number): string {
   const source = traffic.from[turn % traffic.from.length]

@@ -1,7 +1,7 @@
-# All tests: those inside User-Mode Linux, which take one core and wait for the other, beside all others.
+# All tests: those with a kernel or network of their own, which wait for much, beside all others.
 set -u
-vitest run --project kernel &
-kernel=$!
+vitest run --project apart &
+apart=$!
 vitest run --project unit --project system
 others=$?
-wait $kernel && exit $others
+wait $apart && exit $others
