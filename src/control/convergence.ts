@@ -19,6 +19,8 @@ export interface ConvergenceOptions {
   readonly desired: DesiredState
   readonly planes: ReadonlyMap<PlaneName, Plane>
   readonly defaultPlane: PlaneName
+  /** Planes that are not open yet, and why. */
+  readonly unopened: ReadonlyMap<PlaneName, string>
   /** Of the planes that tell when something is in effect. */
   readonly confirmations: ReadonlyMap<PlaneName, Confirmations>
   /** What somebody changes behind Torb is only reported. */
@@ -31,6 +33,8 @@ export interface ConvergenceOptions {
   readonly isOwnListener: (address: string, port: number) => boolean
   readonly log: Log
 }
+
+type Batches = Map<PlaneName, Change<VirtualService, ServiceId>[]>
 
 /** Brings what the planes hold to the effective state, and keeps account of how that went. */
 export class Convergence {
@@ -52,6 +56,12 @@ export class Convergence {
   /** The plane that is to carry this service. */
   planeOf(record: ServiceRecord | null): PlaneName {
     return record?.options.plane ?? this.#options.defaultPlane
+  }
+
+  /** Why a plane cannot be asked that is not open yet; null where it is. */
+  unopened(name: PlaneName): Refusal | null {
+    const why = this.#options.unopened.get(name)
+    return why === undefined ? null : new Refusal('unreachable', `the ${name} plane is not open yet: ${why}`)
   }
 
   /** @throws Refusal where the plane of this service cannot carry it */
@@ -99,13 +109,9 @@ export class Convergence {
     const byWrite = new Set(written)
     const states = new Set([...dirty, ...written])
     const refusals = new Map<ServiceId, Refusal>()
-    const changes = new Map<PlaneName, Change<VirtualService, ServiceId>[]>()
-    const add = (name: PlaneName, change: Change<VirtualService, ServiceId>): void => {
-      if (change.before === change.after && change.foreign !== true) return
-      const list = changes.get(name) ?? []
-      changes.set(name, list)
-      list.push(change)
-    }
+    const changes: Batches = new Map()
+    /** What is to go from planes that carried a service before another one. */
+    const departures: Batches = new Map()
     for (const state of states) {
       const wanted = this.planeOf(state.record)
       if (state.record !== null) {
@@ -117,7 +123,7 @@ export class Convergence {
         if (why !== null) refusals.set(state.id, new Refusal('refused', why))
         // What somebody changed is only overwritten by who wants something else than before.
         else if (drift === undefined || after !== wish || byWrite.has(state))
-          add(wanted, {
+          add(changes, wanted, {
             key: state.id,
             before,
             after,
@@ -125,12 +131,31 @@ export class Convergence {
           })
       }
       for (const [name, before] of state.held) {
-        if (name !== wanted || state.record === null) add(name, { key: state.id, before, after: null })
+        if (state.record === null) add(changes, name, { key: state.id, before, after: null })
+        else if (name !== wanted) add(departures, name, { key: state.id, before, after: null })
       }
       for (const name of state.drift.keys())
         if (name !== wanted && !state.held.has(name)) state.drift.delete(name)
     }
-    for (const [name, list] of changes) {
+    await this.#carryOut(changes, byWrite, refusals)
+    // What its new plane did not take stays where it is.
+    for (const [name, list] of departures) {
+      const left = list.filter(({ key }) => !refusals.has(key))
+      if (left.length > 0) await this.#carryOut(new Map([[name, left]]), byWrite, refusals)
+    }
+    for (const state of states) {
+      const refusal = refusals.get(state.id)
+      if (refusal === undefined || !undoable.has(state.id)) this.#note(state, refusal)
+    }
+    return refusals
+  }
+
+  async #carryOut(
+    batches: Batches,
+    byWrite: ReadonlySet<ServiceState>,
+    refusals: Map<ServiceId, Refusal>,
+  ): Promise<void> {
+    for (const [name, list] of batches) {
       const outcomes = await this.#ask(name, list)
       list.forEach((change, index) => {
         const state = this.#options.desired.services.get(change.key)
@@ -140,11 +165,6 @@ export class Convergence {
         else refusals.set(change.key, outcome.error)
       })
     }
-    for (const state of states) {
-      const refusal = refusals.get(state.id)
-      if (refusal === undefined || !undoable.has(state.id)) this.#note(state, refusal)
-    }
-    return refusals
   }
 
   async #ask(
@@ -152,6 +172,8 @@ export class Convergence {
     changes: readonly Change<VirtualService, ServiceId>[],
   ): Promise<readonly Outcome[]> {
     const { planes, confirmations } = this.#options
+    const closed = this.unopened(name)
+    if (closed !== null) return changes.map(() => ({ ok: false, error: closed }))
     const confirming = confirmations.get(name)
     for (const change of changes) confirming?.ask(change)
     let outcomes: readonly Outcome[]
@@ -252,7 +274,8 @@ export class Convergence {
 
   /** Looks whether a plane still holds what it was given. @returns what must be repaired */
   async compare(name: PlaneName, keys: readonly ServiceId[]): Promise<ServiceState[]> {
-    const { planes, desired, events, now, log, observe } = this.#options
+    const { planes, desired, events, now, log, observe, unopened } = this.#options
+    if (unopened.has(name)) return []
     const held = new Map<ServiceId, VirtualService>()
     try {
       for await (const [id, spec] of planes.get(name)?.observe(keys) ?? []) held.set(id, spec)
@@ -286,6 +309,13 @@ export class Convergence {
     for (const state of drifted) this.#drifted.add(state)
     return drifted
   }
+}
+
+function add(batches: Batches, name: PlaneName, change: Change<VirtualService, ServiceId>): void {
+  if (change.before === change.after && change.foreign !== true) return
+  const list = batches.get(name) ?? []
+  batches.set(name, list)
+  list.push(change)
 }
 
 /** Names of those that lag that a message has at most. */

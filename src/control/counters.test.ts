@@ -15,6 +15,7 @@ describe('counters of several planes', () => {
         ['ipvs', kernel],
         ['ovn', network],
       ]),
+      new Set(),
       log,
       () => 0,
     )

@@ -13,7 +13,6 @@ export interface ImportOptions {
   readonly desired: DesiredState
   readonly reconciler: Reconciler
   readonly planes: ReadonlyMap<PlaneName, Plane>
-  readonly defaultPlane: PlaneName
   readonly log: Log
 }
 
@@ -23,7 +22,7 @@ export interface ImportOptions {
  * Entries of a kernel have no name to become services by, and go on as they are until somebody asks for the same.
  */
 export async function importForeign(options: ImportOptions): Promise<void> {
-  const { desired, reconciler, planes, defaultPlane, log } = options
+  const { desired, reconciler, planes, log } = options
   const taken = new Set(desired.services.keys())
   for (const [name, plane] of planes) {
     if (!plane.can.attach || plane.foreign === undefined) continue
@@ -37,7 +36,7 @@ export async function importForeign(options: ImportOptions): Promise<void> {
       const id = freeName(entry, taken)
       taken.add(id)
       try {
-        const record = recordOf(id, entry, name === defaultPlane ? undefined : name)
+        const record = recordOf(id, entry, name)
         await reconciler.write(id, (current) => (current === null ? record : fail()), 'rest')
       } catch (error) {
         log.warn(
@@ -63,7 +62,7 @@ export function freeName(entry: VirtualService, taken: ReadonlySet<ServiceId>): 
   }
 }
 
-function recordOf(id: ServiceId, entry: VirtualService, plane: PlaneName | undefined): ServiceRecord {
+function recordOf(id: ServiceId, entry: VirtualService, plane: PlaneName): ServiceRecord {
   const { address, port, protocol, scheduler, flags, persistence, attach, ovn, destinations } = entry
   const options = readService(
     {
@@ -75,7 +74,7 @@ function recordOf(id: ServiceId, entry: VirtualService, plane: PlaneName | undef
       ...(persistence === null
         ? {}
         : { persistence: { timeout: persistence.timeout, netmask: persistence.prefix } }),
-      ...(plane === undefined ? {} : { plane }),
+      plane,
       ...(attach === null
         ? {}
         : {

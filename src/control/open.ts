@@ -1,5 +1,5 @@
 import type { PlaneName, ServiceId } from '../model/names.ts'
-import type { Plane, VirtualService } from '../planes/plane.ts'
+import type { Plane } from '../planes/plane.ts'
 import type { Store } from '../store/store.ts'
 import { Configuration } from './configuration.ts'
 import type { Control } from './control.ts'
@@ -13,9 +13,9 @@ import {
   deleteService,
 } from './desired.ts'
 import { Adoption } from './adoption.ts'
-import { defaultDrain, effective } from './effective.ts'
+import { defaultDrain } from './effective.ts'
 import type { EventLog, Log } from './events.ts'
-import { identified } from './identify.ts'
+import { keepUnknown, openPlane } from './holdings.ts'
 import { KeyLedger } from './ledger.ts'
 import { makeNames, type NamesOptions } from './addresses.ts'
 import { Reconciler } from './reconciler.ts'
@@ -28,6 +28,7 @@ import { appliedOn, Confirmations } from './confirmations.ts'
 import { countersOf } from './counters.ts'
 import { importForeign } from './imports.ts'
 import { LagWatch } from './lag.ts'
+import { Opening } from './opening.ts'
 import { planeStatuses } from './planeStatus.ts'
 import { invalid } from '../model/refusal.ts'
 import { readBackend } from '../model/backend.ts'
@@ -71,30 +72,15 @@ export async function openControl(options: ControlOptions): Promise<OpenControl>
   const health = new Map(await store.load(bucket.health))
   for (const [id, record] of records) desired.put(id, record)
 
-  for (const [name, plane] of planes) {
-    const given = ledger.view(name)
-    await plane.open(given)
-    if (options.flush && name === defaultPlane) await flush(plane)
-    for await (const [id, spec] of plane.observe('all')) {
-      // Of several Torbs with one mark another one may have made it: its mark alone is no reason to remove it.
-      if (plane.can.attach && !desired.services.has(id) && !given.has(id)) {
-        log.warn(
-          { plane: name, service: id },
-          'is not known here though it bears the mark of this Torb, and stays: another Torb with the same mark made it, or the store is an older one; create it anew, or remove it by hand or with -f',
-        )
-        continue
-      }
-      // One that nobody wishes for any more is held without a record, and so withdrawn by the first reconciliation.
-      const state = desired.services.get(id) ?? desired.put(id, null)
-      const { record, vital } = state
-      const wish = record && effective(record, vital, null, plane.can.checks)
-      state.held.set(name, wish === null ? spec : identified(spec, wish))
-    }
-    ledger.keep(name, (id) => {
-      const state = desired.services.get(id)
-      return state?.held.has(name) === true || (state?.record?.options.plane ?? defaultPlane) === name
-    })
-  }
+  const opening = new Opening({
+    planes,
+    defaultPlane,
+    open: (name, plane) =>
+      openPlane(name, plane, { desired, ledger, defaultPlane, flush: options.flush, log }),
+    log,
+  })
+  const { unopened } = opening
+  await opening.begin()
 
   const confirmations = new Map(
     [...planes].flatMap(([name, { confirmed }]) =>
@@ -113,6 +99,7 @@ export async function openControl(options: ControlOptions): Promise<OpenControl>
     desired,
     planes,
     defaultPlane,
+    unopened,
     confirmations,
     observe: options.observe,
     store,
@@ -126,10 +113,7 @@ export async function openControl(options: ControlOptions): Promise<OpenControl>
   })
   for (const state of desired.services.values()) {
     vitals.follow(state, (backend) => health.get(backendKey(state.id, backend.id)))
-    for (const [name, held] of state.held) {
-      if (options.observe && outliving.has(name) && reconciler.reportHeld(state, name)) continue
-      keepUnknown(held, state.backends, (id) => health.has(backendKey(state.id, id)))
-    }
+    for (const name of state.held.keys()) takeUp(state, name)
     reconciler.touch(state)
   }
   const ended = new AbortController()
@@ -137,7 +121,7 @@ export async function openControl(options: ControlOptions): Promise<OpenControl>
   await reconciler.settled()
   for (const state of desired.services.values()) state.advice = adviceOf(state)
 
-  const counters = countersOf(planes, log, now)
+  const counters = countersOf(planes, unopened, log, now)
   const drains = new Drains({
     desired,
     reconciler,
@@ -153,7 +137,25 @@ export async function openControl(options: ControlOptions): Promise<OpenControl>
   const names = makeNames(options)
   const configuration = new Configuration({ desired, reconciler, names })
   const lagWatch = new LagWatch(confirmations, events, now)
-  for (const plane of planes.values()) void follow(plane, ended.signal)
+  for (const [name, plane] of planes) if (!unopened.has(name)) void follow(plane, ended.signal)
+  opening.follow((name, plane) => {
+    void follow(plane, ended.signal)
+    for (const state of desired.services.values()) {
+      if (!state.held.has(name) && (state.record?.options.plane ?? defaultPlane) !== name) continue
+      takeUp(state, name)
+      state.retryAt = 0
+      reconciler.touch(state)
+    }
+    if (options.adopt) void importForeign({ desired, reconciler, planes: new Map([[name, plane]]), log })
+  })
+
+  /** What a plane was found to hold at its opening is left as it is where that is only to be reported, or health is unknown. */
+  function takeUp(state: ServiceState, name: PlaneName): void {
+    const held = state.held.get(name)
+    if (held === undefined) return
+    if (options.observe && outliving.has(name) && reconciler.reportHeld(state, name)) return
+    keepUnknown(held, state.backends, (id) => health.has(backendKey(state.id, id)))
+  }
 
   async function followConfirmed(name: PlaneName, plane: Plane, signal: AbortSignal): Promise<void> {
     for await (const confirmation of plane.confirmed ?? []) {
@@ -249,20 +251,32 @@ export async function openControl(options: ControlOptions): Promise<OpenControl>
     },
     counters,
     async explain(flow) {
-      for (const plane of planes.values()) {
+      for (const [name, plane] of planes) {
+        if (unopened.has(name)) continue
         const explanation = await plane.explain(flow)
         if (explanation.service !== null || planes.size === 1) return explanation
       }
-      return { service: null, backend: null, steps: ['no plane has a service for this destination'] }
+      const steps = [
+        'no plane has a service for this destination',
+        ...[...unopened].map(([name, why]) => `what the ${name} plane has is not known: ${why}`),
+      ]
+      return { service: null, backend: null, steps }
     },
     async zero(ids) {
-      for (const plane of planes.values()) await plane.zero(ids)
+      for (const [name, plane] of planes) if (!unopened.has(name)) await plane.zero(ids)
       const type = 'counters-zeroed'
       if (ids === undefined) events.record({ at: now(), type })
       for (const service of ids ?? []) events.record({ at: now(), type, service })
     },
     planes: () =>
-      planeStatuses({ planes, defaultPlane, desired, confirmations, auditedAt: () => audit.roundEndedAt }),
+      planeStatuses({
+        planes,
+        defaultPlane,
+        unopened,
+        desired,
+        confirmations,
+        auditedAt: () => audit.roundEndedAt,
+      }),
     applied: (id, timeoutMs) =>
       appliedOn(
         [...confirmations.values()],
@@ -270,10 +284,12 @@ export async function openControl(options: ControlOptions): Promise<OpenControl>
         AbortSignal.any([ended.signal, AbortSignal.timeout(timeoutMs)]),
       ),
     async importForeign() {
-      if (options.adopt) await importForeign({ desired, reconciler, planes, defaultPlane, log })
+      const open = new Map([...planes].filter(([name]) => !unopened.has(name)))
+      if (options.adopt) await importForeign({ desired, reconciler, planes: open, log })
     },
     async close() {
       ended.abort()
+      await opening.close()
       lagWatch.close()
       audit.close()
       drains.close()
@@ -281,23 +297,5 @@ export async function openControl(options: ControlOptions): Promise<OpenControl>
       await reconciler.close()
       for (const plane of planes.values()) await plane.close()
     },
-  }
-}
-
-/** Removes all that a plane holds. */
-async function flush(plane: Plane): Promise<void> {
-  if (plane.flush !== undefined) return plane.flush()
-  for await (const [id] of plane.observe('all')) await plane.withdraw([id])
-}
-
-/** A backend of unknown health keeps the weight its plane carries until its first check. */
-function keepUnknown(
-  held: VirtualService,
-  backends: ReadonlyMap<string, { held: number | null }>,
-  known: (id: string) => boolean,
-): void {
-  for (const destination of held.destinations) {
-    const backend = backends.get(destination.id)
-    if (backend !== undefined && !known(destination.id)) backend.held = destination.weight
   }
 }

@@ -8,6 +8,8 @@ import type { DesiredState } from './state.ts'
 export interface PlaneStatusOptions {
   readonly planes: ReadonlyMap<PlaneName, Plane>
   readonly defaultPlane: PlaneName
+  /** Planes that are not open yet, and why. */
+  readonly unopened: ReadonlyMap<PlaneName, string>
   readonly desired: DesiredState
   readonly confirmations: ReadonlyMap<PlaneName, Confirmations>
   readonly auditedAt: () => number
@@ -15,7 +17,7 @@ export interface PlaneStatusOptions {
 
 /** How the planes are: what they carry, what of it is not as it should be, and what they tell of themselves. */
 export function planeStatuses(options: PlaneStatusOptions): Promise<readonly PlaneStatus[]> {
-  const { planes, defaultPlane, desired, confirmations, auditedAt } = options
+  const { planes, defaultPlane, unopened, desired, confirmations, auditedAt } = options
   return Promise.all(
     [...planes].map(async ([name, plane]) => {
       const states = [...desired.services.values()].filter(
@@ -29,14 +31,18 @@ export function planeStatuses(options: PlaneStatusOptions): Promise<readonly Pla
         drifted: states.filter((state) => state.drift.has(name)).length,
         lag: lagOf(confirmations.get(name)),
         auditedAt: auditedAt(),
-        ...(await tell(plane)),
+        ...(await tell(plane, unopened.get(name))),
       }
     }),
   )
 }
 
 /** What a plane tells beyond its own services; one that does not answer says why. */
-async function tell(plane: Plane): Promise<Pick<PlaneStatus, 'foreign' | 'facts' | 'problem'>> {
+async function tell(
+  plane: Plane,
+  unopened: string | undefined,
+): Promise<Pick<PlaneStatus, 'foreign' | 'facts' | 'problem'>> {
+  if (unopened !== undefined) return { foreign: [], facts: {}, problem: unopened }
   try {
     return { foreign: (await plane.foreign?.()) ?? [], facts: (await plane.facts?.()) ?? {}, problem: '' }
   } catch (error) {

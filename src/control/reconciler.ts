@@ -103,6 +103,7 @@ export class Reconciler {
   async claims(records: readonly ServiceRecord[]): Promise<(Claim | Refusal)[]> {
     const byRecord = new Map<ServiceRecord, Claim | Refusal>()
     for (const [plane, list] of Map.groupBy(records, (record) => this.#convergence.planeOf(record))) {
+      if (this.#convergence.unopened(plane) !== null) continue
       const claims = await this.#options.adoption.claim(plane, list)
       list.forEach((record, index) => byRecord.set(record, claims[index] ?? { record, found: null }))
     }
@@ -191,6 +192,8 @@ export class Reconciler {
           )
         }
         const after = write.step(before)
+        const closed = this.#convergence.unopened(this.#convergence.planeOf(after ?? before))
+        if (closed !== null && write.source === 'rest') throw closed
         if (after === before) {
           write.resolve()
           continue

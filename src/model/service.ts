@@ -162,7 +162,9 @@ export function readService(body: ServiceBody, hasDefaultHost: boolean): Service
     fail(`method "${body.method}" is not a scheduler: choose one of ${schedulerNames.join(', ')}`)
   if (body.drain !== undefined) parseInterval(body.drain)
   if (body.persistence?.netmask !== undefined) prefixLength(body.persistence.netmask)
-  const { fwmark: mark, persistence, proxy_protocol, drain, plane, attach, ovn } = body
+  const { fwmark: mark, persistence, proxy_protocol, drain, attach, ovn } = body
+  // What only one plane has chooses it for good: at the next start another one may be the default.
+  const plane = body.plane ?? (attach === undefined && ovn === undefined ? undefined : 'ovn')
   return {
     host: body.host ?? '',
     port: body.port ?? 0,

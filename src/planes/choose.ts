@@ -77,8 +77,9 @@ export async function choosePlanes(
   for (const name of new Set<PlaneName>([standard, ...wanted, ...used, 'userspace'])) {
     const choice = choices[name]
     const why = choice === undefined ? 'it is not part of this version' : await choice.missing(options)
-    if (choice !== undefined && why === null) planes.set(name, choice.make(options, log))
-    else if (wanted.has(name)) throw new Error(`the ${name} plane cannot be had here: ${why}`)
+    // One that is missing now may come: it is opened then.
+    if (choice !== undefined && (why === null || wanted.has(name)))
+      planes.set(name, choice.make(options, log))
     else
       log.warn({ plane: name }, `entries of an earlier run on the ${name} plane cannot be withdrawn: ${why}`)
   }
