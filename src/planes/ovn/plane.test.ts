@@ -298,6 +298,24 @@ describe.skipIf(missing !== null)('the ovn plane', () => {
     expect(await lab.nbctl('ls-lb-list', 'inside')).toContain('web')
   })
 
+  it('a switch that is gone is advised of and no drift; when it is there again it is attached', async () => {
+    await lab.nbctl('ls-add', 'fleeting')
+    const spec = service({ attach: { switches: ['inside', 'fleeting'], routers: [], groups: [] } })
+    await add(spec)
+    await lab.nbctl('ls-del', 'fleeting')
+    await until(() =>
+      Promise.resolve(plane.advice('web').some((text) => text.includes('no switch fleeting'))),
+    )
+    expect((await observed()).get('web')).toEqual(spec)
+    await lab.nbctl('ls-add', 'fleeting')
+    await until(async () => (await observed()).get('web')?.attach?.switches.length === 1)
+    const seen = (await observed()).get('web')
+    expect(await apply(change(seen ?? null, spec))).toEqual([''])
+    expect(await lab.nbctl('ls-lb-list', 'fleeting')).toContain('web')
+    expect((await observed()).get('web')).toEqual(spec)
+    await lab.nbctl('ls-del', 'fleeting')
+  })
+
   it('knows after a restart all that it wrote', async () => {
     const specs = [
       service({
@@ -357,8 +375,20 @@ describe.skipIf(missing !== null)('the ovn plane', () => {
     expect(await lab.nbctl('get', 'Logical_Router', 'edge1', 'external_ids')).toBe('{}\n')
   })
 
+  it('a template that goes and comes again ends no ovn-controller', async () => {
+    const spec = service({ ovn: { template: {} } })
+    for (let round = 0; round < 2; round++) {
+      expect(await add(spec)).toEqual([''])
+      await lab.sync()
+      await plane.withdraw(['web'])
+      await lab.sync()
+    }
+    expect(await add(spec)).toEqual([''])
+    await lab.sync()
+  })
+
   it('gives each chassis its address by a template, and takes only its variables away', async () => {
-    await lab.nbctl('create', 'Chassis_Template_Var', 'chassis=hv1', 'variables:theirs=1')
+    await lab.nbctl('add', 'Chassis_Template_Var', 'hv1', 'variables', 'theirs=1')
     const spec = service({ ovn: { template: { hv9: '10.9.0.9' } } })
     expect(await add(spec)).toEqual([''])
     const variables = async (): Promise<string[]> =>
@@ -372,8 +402,7 @@ describe.skipIf(missing !== null)('the ovn plane', () => {
     await until(async () => (await observed()).get('web')?.drift === 'Chassis_Template_Var')
     expect(await apply(change(spec, spec))).toEqual([''])
     await plane.withdraw(['web'])
-    expect(await variables()).toEqual(['["hv1",["map",[["theirs","1"]]]]'])
-    await lab.nbctl('destroy', 'Chassis_Template_Var', 'hv1')
+    expect(await variables()).toEqual(['["hv1",["map",[["theirs","1"]]]]', '["hv9",["map",[]]]'])
   })
 
   it('of two with one owner one writes, and the other when that is gone', async () => {

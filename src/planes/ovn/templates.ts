@@ -32,7 +32,12 @@ export function variableFor(
   }
 }
 
-/** Brings the rows of all chassis to these variables; what others have in them stays. */
+/**
+ * Brings the rows of all chassis to these variables; what others have in them stays.
+ *
+ * A row without variables is left: where the row of a chassis goes and comes again its ovn-controller ends by an assertion
+ * (template_vars_update, OVN 23.03 and later).
+ */
 export function variableOperations(
   rows: Iterable<VariableRow>,
   variables: readonly Variable[],
@@ -54,18 +59,12 @@ export function variableOperations(
       else wanted.set(name, value)
     }
     if (sameEntries(held, wanted)) continue
-    const made = row.external_ids?.get(mark.owner) === owner
-    operations.push(
-      unchanged('Chassis_Template_Var', row, ['variables']),
-      wanted.size === 0 && made
-        ? { op: 'delete', table: 'Chassis_Template_Var', where: { uuid: row.uuid } }
-        : {
-            op: 'update',
-            table: 'Chassis_Template_Var',
-            where: { uuid: row.uuid },
-            row: { variables: wanted },
-          },
-    )
+    operations.push(unchanged('Chassis_Template_Var', row, ['variables']), {
+      op: 'update',
+      table: 'Chassis_Template_Var',
+      where: { uuid: row.uuid },
+      row: { variables: wanted },
+    })
   }
   for (const [chassis, values] of missing) {
     operations.push({

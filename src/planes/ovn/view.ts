@@ -74,7 +74,7 @@ export function seenService(view: View, id: ServiceId): VirtualService | null {
   if (row === null) return null
   const spec = specOf(row)
   const places = attachmentsOf(topology, spec?.attach ?? null)
-  const attach = spec === null ? null : stillAttached(spec.attach, held(places, row))
+  const attach = spec === null ? null : stillAttached(spec.attach, places, held(places, row))
   if (spec === null) return unmarked(row, id)
   const watch = own.watch(id)
   const columns: string[] = []
@@ -133,10 +133,17 @@ function differingColumns({ northbound }: View, row: BalancerRow, wanted: Checke
   ]
 }
 
-function stillAttached(attach: Attach | null, places: readonly Attachment[]): Attach | null {
+/** Without the places that somebody took it from. One that is gone itself is none of these: nothing can be put back there. */
+function stillAttached(
+  attach: Attach | null,
+  places: readonly Attachment[],
+  kept: readonly Attachment[],
+): Attach | null {
   if (attach === null) return null
+  const isIn = (list: readonly Attachment[], table: Attachment['table'], name: string): boolean =>
+    list.some((place) => place.table === table && place.given === name)
   const at = (table: Attachment['table'], names: readonly string[]): readonly string[] =>
-    names.filter((name) => places.some((place) => place.table === table && place.given === name))
+    names.filter((name) => isIn(kept, table, name) || !isIn(places, table, name))
   return {
     switches: at('Logical_Switch', attach.switches),
     routers: at('Logical_Router', attach.routers),
