@@ -326,12 +326,13 @@ export class Reconciler {
     }
     undone.forEach((write, index) => {
       const state = states[index]
+      const refusal = refusals.get(write.id)
       if (state !== undefined) {
         for (const backend of state.backends.values()) vitals.save(backend)
-        if (write.before === null && state.held.size === 0)
+        // What did not answer may still create it after the end of this process: the next one is to know whose that is.
+        if (write.before === null && state.held.size === 0 && refusal?.code !== 'unreachable')
           ledger.removed(this.#convergence.planeOf(write.after), write.id)
       }
-      const refusal = refusals.get(write.id)
       if (refusal !== undefined) write.reject(refusal)
     })
   }
