@@ -74,7 +74,7 @@ it('shows planes, what they tell, the entries of others and announcers', () => {
 
     PLANE  FACT      VALUE
     ipvs   timeouts  tcp 900, tcpfin 120
-    ipvs   sync      ["master"]
+    ipvs   sync      master
     ipvs   version   1.2.1
 
     PLANE  FOREIGN          SCHEDULER  BACKENDS
@@ -98,6 +98,15 @@ it('shows who lags behind, what drifted, and the names that entries of others ha
     plane('ovn', {
       services: 3,
       drifted: 1,
+      facts: {
+        northbound: { connected: true, since: 1_795_296_343_670, problem: '' },
+        chassis: [
+          { name: 'hv1', nb_cfg: 9 },
+          { name: 'hv2', nb_cfg: 8 },
+        ],
+        lagging: ['hv1', 'hv2'],
+        cannot_select_by: [],
+      },
       lag: { services: 2, since: '2026-11-21T14:59:07.002Z', lagging: { hv1: 2, hv2: 1 } },
       foreign: [
         {
@@ -117,6 +126,12 @@ it('shows who lags behind, what drifted, and the names that entries of others ha
 
     PLANE  NOT IN EFFECT  SINCE                LAGGING
     ovn                2  2026-11-21 14:59:07  hv1 2, hv2 1
+
+    PLANE  FACT              VALUE
+    ovn    northbound        connected true, since 2026-11-21 21:25:43
+    ovn    chassis           name hv1, nb_cfg 9; name hv2, nb_cfg 8
+    ovn    lagging           hv1, hv2
+    ovn    cannot_select_by  -
 
     PLANE  FOREIGN                SCHEDULER  BACKENDS
     ovn    web (tcp 10.0.0.9:80)  wrr"

@@ -97,12 +97,20 @@ function announcerCells({ name, state, pending, since, url, message }: Planes['a
 /** `2026-11-21 14:59:07` */
 export const timeText = (time: string): string => time.slice(0, 19).replace('T', ' ')
 
-/** `tcp 900, tcpfin 120`; what is deeper is JSON. */
+/** No number that counts gets as far: milliseconds since the epoch, from 2001 on. */
+const earliestTime = 1e12
+
+/** `tcp 900, tcpfin 120`; of a list of such the next after a semicolon. What is empty is left out. */
 function factText(value: unknown): string {
-  if (typeof value === 'string') return value
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return JSON.stringify(value)
+  if (typeof value === 'number' && value >= earliestTime) return timeText(new Date(value).toISOString())
+  if (typeof value !== 'object' || value === null) return String(value)
+  if (Array.isArray(value)) {
+    const separator = value.every((item) => typeof item === 'object') ? '; ' : ', '
+    return value.length === 0 ? '-' : value.map(factText).join(separator)
+  }
   return Object.entries(value)
-    .map(([name, item]) => `${name} ${typeof item === 'string' ? item : JSON.stringify(item)}`)
+    .filter(([, item]) => item !== '')
+    .map(([name, item]) => `${name} ${factText(item)}`)
     .join(', ')
 }
 

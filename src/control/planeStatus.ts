@@ -30,7 +30,7 @@ export function planeStatuses(options: PlaneStatusOptions): Promise<readonly Pla
         failing: states.filter((state) => state.reconcile.state === 'failing').length,
         drifted: states.filter((state) => state.drift.has(name)).length,
         lag: lagOf(confirmations.get(name)),
-        auditedAt: auditedAt(),
+        auditedAt: unopened.has(name) ? 0 : auditedAt(),
         ...(await tell(plane, unopened.get(name))),
       }
     }),

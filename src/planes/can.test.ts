@@ -2,6 +2,7 @@ import { expect, it } from 'vitest'
 import { plainService } from './plain.ts'
 import { unsupported } from './can.ts'
 import { ipvsCan } from './ipvs/can.ts'
+import { ovnCan } from './ovn/can.ts'
 import { userspaceCan } from './userspace/can.ts'
 
 const http = plainService({ protocol: 'http', scheduler: 'wrr' })
@@ -11,6 +12,14 @@ it('http is for the userspace plane; ipvs refuses it and names that', () => {
   expect(unsupported(ipvsCan, http, [ipvsCan, userspaceCan])).toBe(
     'the ipvs plane cannot balance http; the userspace plane can',
   )
+})
+
+it('a scheduler that a virtual network lacks is refused with those it has, and with no plane that cannot carry the rest', () => {
+  const plain = plainService({ scheduler: 'wlc' })
+  const text = 'the ovn plane cannot schedule by wlc; it has rr, wrr, sh, dh, mh'
+  expect(unsupported(ovnCan, plain, [ovnCan, userspaceCan])).toBe(`${text}; the userspace plane can`)
+  const attach = { switches: ['inside'], routers: [], groups: [] }
+  expect(unsupported(ovnCan, { ...plain, attach }, [ovnCan, userspaceCan])).toBe(text)
 })
 
 it.each([

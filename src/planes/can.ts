@@ -31,7 +31,7 @@ const features: readonly Feature[] = [
     can: (can, spec) => can.schedulers.has(spec.scheduler),
     cure: ({ schedulers, schedulerModules }, { scheduler }) =>
       schedulerModules === undefined
-        ? null
+        ? `it has ${[...schedulers].join(', ')}`
         : `this kernel has ${[...schedulers].join(', ')}; load the other ("modprobe ${schedulerModules}${scheduler}") and restart Torb`,
   },
   {
@@ -100,7 +100,7 @@ const features: readonly Feature[] = [
 /**
  * The first thing of a service that a plane cannot do, as a sentence, or null where it can do all.
  *
- * @param others further planes of this build, of which one that can is named
+ * @param others further planes of this build, of which one that can do all is named
  */
 export function unsupported(
   can: Capabilities,
@@ -111,7 +111,7 @@ export function unsupported(
     const asked = feature.asks(spec)
     if (asked === null || feature.can(can, spec)) continue
     const able = others
-      .filter((other) => other !== can && feature.can(other, spec))
+      .filter((other) => other !== can && unsupported(other, spec) === null)
       .map((other) => other.name)
     const cure = feature.cure?.(can, spec) ?? null
     return [

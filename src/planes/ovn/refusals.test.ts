@@ -84,6 +84,12 @@ describe('what OVN would take silently is refused', () => {
       { ovn: { hairpin_snat_ip: '10.0.0.8 10.0.0.9' } },
       'it has to be an IPv4 address',
     ],
+    [
+      'check_source that is none',
+      { ovn: { check_source: 'zzz' } },
+      'check_source cannot be "zzz": zzz is not an IP',
+    ],
+    ['check_source of another family', { ovn: { check_source: '2001:db8::9' } }, 'is not an IPv4 address'],
     ['force_snat without router', { ovn: { force_snat: 'router_ip' } }, 'is a setting of routers'],
     ['force_snat that is nonsense', { attach: onRouter, ovn: { force_snat: 'router' } }, ', or router_ip'],
     [

@@ -70,7 +70,13 @@ function wrongOptions({ family, attach, ovn, destinations, address }: VirtualSer
     skip_snat: skip,
     template,
     neighbor_responder: responder,
+    check_source: source,
   } = ovn
+  if (source !== undefined) {
+    const why = addressProblem(source, family)
+    if (why !== null)
+      return `check_source cannot be "${source}": ${why}; give a free address of the backends' network, or leave it out`
+  }
   if (hairpin !== undefined) {
     const why = sources(hairpin, family)
     if (why !== null) return `hairpin_snat_ip cannot be "${hairpin}": ${why}`

@@ -43,7 +43,9 @@ export async function connectAddress(
 ): Promise<Socket> {
   const address = parseAddress(text)
   if (address.kind === 'ssl' && tls === undefined)
-    throw new Unusable("TLS needs a certificate, its key and the authority's certificate: give them")
+    throw new Unusable(
+      "TLS needs a certificate, its key and the authority's certificate: give ovn_cert, ovn_key and ovn_ca",
+    )
   const limit = AbortSignal.timeout(limitMs)
   let socket: Socket | undefined
   try {

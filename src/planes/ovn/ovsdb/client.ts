@@ -176,7 +176,14 @@ class Client<Tables extends TableSpecs> implements Ovsdb<Tables>, SessionListene
         let next: Session | null = null
         while (next === null) {
           await sleep(backoffMs(round++, Math.random()), undefined, { signal })
+          const before = this.#state.problem
           next = await this.#tryAll()
+          const { problem } = this.#state
+          if (next === null && problem !== before)
+            this.#options.log.warn(
+              { database: this.#options.database, problem },
+              'the database cannot be used',
+            )
         }
         session = next
       } catch (error) {
@@ -188,7 +195,7 @@ class Client<Tables extends TableSpecs> implements Ovsdb<Tables>, SessionListene
 
   /** One round over the addresses. @returns null: none can be used, and the state tells why @throws the signal's reason */
   async #tryAll(): Promise<Session | null> {
-    const { addresses, database, log } = this.#options
+    const { addresses, database } = this.#options
     const problems: [string, string][] = []
     for (let tried = 0; tried < addresses.length; tried++) {
       const address = addresses[this.#next++ % addresses.length] ?? ''
@@ -207,9 +214,7 @@ class Client<Tables extends TableSpecs> implements Ovsdb<Tables>, SessionListene
         this.#state = { ...this.#state, address }
       }
     }
-    const problem = unusable(database, problems)
-    if (problem !== this.#state.problem) log.warn({ database, problem }, 'the database cannot be used')
-    this.#state = { ...this.#state, problem }
+    this.#state = { ...this.#state, problem: unusable(database, problems) }
     return null
   }
 }
