@@ -82,10 +82,12 @@ export const physicalNetwork = 'lan'
 
 export interface OvnOptions {
   readonly chassis: 1 | 2
+  /** Addresses of a northbound database that is served already, such as a cluster's; without it there is one here, `nb`. */
+  readonly northbound?: readonly string[]
 }
 
 /** Starts an OVN; ready when its chassis are registered. @throws Error with the cause; nothing then stays behind */
-export async function startOvn({ chassis }: OvnOptions): Promise<OvnLab> {
+export async function startOvn({ chassis, northbound }: OvnOptions): Promise<OvnLab> {
   const directory = mkdtempSync(join(tmpdir(), 'ovn-'))
   const names = chassis === 1 ? ['hv1'] : ['hv1', 'hv2']
   const longest = `${directory}/hv1/ovn-controller.4194304.ctl`
@@ -98,7 +100,7 @@ export async function startOvn({ chassis }: OvnOptions): Promise<OvnLab> {
     local: [],
     members: Object.fromEntries(names.map((name) => [name, { bridge: 'underlay', addresses: [] }])),
   })
-  const lab = new OvnLab(directory, network, names)
+  const lab = new OvnLab(directory, network, names, northbound)
   try {
     await lab.start()
   } catch (error) {
@@ -114,17 +116,25 @@ export class OvnLab implements Disposable {
   /** Of the northbound database, as `ovn-nbctl --db` takes it. */
   readonly nbAddress: string
   readonly sbAddress: string
+  /** Not started where the northbound database is served elsewhere. */
   readonly nb: Daemon
   readonly sb: Daemon
   readonly northd: Daemon
   readonly chassis: readonly Chassis[]
   readonly #network: Network
+  readonly #servesNorthbound: boolean
   #ports = 0
 
-  constructor(directory: string, network: Network, chassis: readonly string[]) {
+  constructor(
+    directory: string,
+    network: Network,
+    chassis: readonly string[],
+    northbound?: readonly string[],
+  ) {
     this.directory = directory
     this.#network = network
-    this.nbAddress = `unix:${directory}/nb/db.sock`
+    this.#servesNorthbound = northbound === undefined
+    this.nbAddress = northbound?.join(',') ?? `unix:${directory}/nb/db.sock`
     this.sbAddress = `unix:${directory}/sb/db.sock`
     const namespace = network.hub
     this.nb = new Daemon('nb', databaseSpec(namespace, `${directory}/nb`))
@@ -142,7 +152,9 @@ export class OvnLab implements Disposable {
     const { nb, sb, northd } = this
     await Promise.all([
       Promise.all([
-        createDatabase(`${this.directory}/nb`, ovnSchemas.northbound).then(() => nb.start()),
+        this.#servesNorthbound
+          ? createDatabase(`${this.directory}/nb`, ovnSchemas.northbound).then(() => nb.start())
+          : undefined,
         createDatabase(`${this.directory}/sb`, ovnSchemas.southbound).then(() => sb.start()),
       ]).then(() => Promise.all([northd.start(), this.nbctl('init'), this.sbctl('init')])),
       ...this.chassis.map((chassis, i) => startChassis(chassis, `192.0.2.${i + 1}`, this.sbAddress)),

@@ -17,6 +17,7 @@ import { killWithDown } from './killWithDown.ts'
 import { powerCuts } from './powerCuts.ts'
 import { ovnArticle } from './ovnArticle.ts'
 import { ovnBalance } from './ovnBalance.ts'
+import { ovnFaults } from './ovnFaults.ts'
 import { ovnHealth } from './ovnHealth.ts'
 import { pulses } from './pulses.ts'
 import { scale } from './scale.ts'
@@ -37,6 +38,7 @@ export const shows: Readonly<Record<string, Show>> = {
   'ovn-article': ovnArticle,
   'ovn-balance': ovnBalance,
   'ovn-health': ovnHealth,
+  'ovn-faults': ovnFaults,
   'http-fuzz': httpFuzz,
   'gateway-churn': gatewayChurn,
   'gateway-two-workers': gatewayTwoWorkers,

@@ -4,20 +4,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { seeded, startDaemon, type RunningDaemon } from '../rig.ts'
 import type { Show } from './show.ts'
-
-/** What was acknowledged, and what was on its way when the process was killed. */
-class Expected {
-  /** Service → backend → weight. */
-  readonly services = new Map<string, Map<string, number>>()
-  inFlight: Wish | null = null
-}
-
-interface Wish {
-  readonly method: 'PUT' | 'PATCH' | 'DELETE'
-  readonly service: string
-  readonly backend: string | null
-  readonly weight: number
-}
+import { carryOut, Expected, nextWish, pathOf, verify, type Wish } from './wishes.ts'
 
 /** kill -9 at random moments during a stream of writes: what was acknowledged is there, nothing is half there. */
 export const kills: Show = {
@@ -70,7 +57,7 @@ async function writeUntilKilled(
   for (let n = 0; ; n++) {
     const wish = nextWish(expected, stream, random)
     expected.inFlight = wish
-    const path = `/service/${wish.service}${wish.backend === null ? '' : `/${wish.backend}`}`
+    const path = pathOf(wish)
     const answer = await daemon.api(wish.method, path, bodyOf(wish)).catch(() => null)
     if (answer === null) return n
     if (answer.status !== 200)
@@ -80,70 +67,9 @@ async function writeUntilKilled(
   }
 }
 
-function nextWish({ services }: Expected, stream: number, random: () => number): Wish {
-  const service = `s${stream * 10 + Math.floor(random() * 3)}`
-  const backends = services.get(service)
-  if (backends === undefined) return { method: 'PUT', service, backend: null, weight: 0 }
-  if (random() < 0.05) return { method: 'DELETE', service, backend: null, weight: 0 }
-  const backend = String(Math.floor(random() * 5))
-  const weight = Math.floor(random() * 1000)
-  if (!backends.has(backend)) return { method: 'PUT', service, backend, weight }
-  return random() < 0.3
-    ? { method: 'DELETE', service, backend, weight }
-    : { method: 'PATCH', service, backend, weight }
-}
-
 function bodyOf({ method, service, backend, weight }: Wish): object | undefined {
   if (method === 'DELETE') return undefined
   if (backend === null) return { host: '127.0.0.1', port: portOf(service), method: 'rr' }
   if (method === 'PATCH') return { weight }
   return { host: `127.0.1.${Number(backend) + 1}`, port: 9, weight, pulse: { type: 'none' } }
 }
-
-function carryOut({ services }: Expected, { method, service, backend, weight }: Wish): void {
-  if (backend === null) {
-    if (method === 'DELETE') services.delete(service)
-    else services.set(service, new Map())
-  } else if (method === 'DELETE') services.get(service)?.delete(backend)
-  else services.get(service)?.set(backend, weight)
-}
-
-/** What was acknowledged must be there; what was in flight may be there, whole. */
-async function verify(daemon: RunningDaemon, streams: readonly Expected[], seed: number): Promise<void> {
-  const ids = (await daemon.api('GET', '/service')).body as string[]
-  const actual = new Map<string, Map<string, number>>()
-  for (const id of ids) {
-    const { backends } = (await daemon.api('GET', `/service/${id}`)).body as { backends: string[] }
-    const weights = new Map<string, number>()
-    for (const backend of backends) {
-      const { options } = (await daemon.api('GET', `/service/${id}/${backend}`)).body as {
-        options: { weight: number }
-      }
-      weights.set(backend, options.weight)
-    }
-    actual.set(id, weights)
-  }
-  for (const [stream, expected] of streams.entries()) {
-    const mine = new Map([...actual].filter(([id]) => Math.floor(Number(id.slice(1)) / 10) === stream))
-    if (text(mine) === text(expected.services)) {
-      expected.inFlight = null
-      continue
-    }
-    const wish = expected.inFlight
-    const without = text(expected.services)
-    if (wish !== null) carryOut(expected, wish)
-    if (text(mine) !== text(expected.services)) {
-      throw new Error(
-        `seed ${seed}: after kill -9 found ${text(mine)}\nacknowledged ${without}\nin flight ${JSON.stringify(wish)}`,
-      )
-    }
-    expected.inFlight = null
-  }
-}
-
-const text = (services: ReadonlyMap<string, ReadonlyMap<string, number>>): string =>
-  JSON.stringify(
-    [...services]
-      .map(([id, backends]) => [id, [...backends].sort()])
-      .sort((a, b) => (String(a[0]) < String(b[0]) ? -1 : 1)),
-  )
