@@ -21,6 +21,8 @@ export interface Traffic {
   readonly concurrency?: number
   /** Size of each question and of each answer. */
   readonly bytes?: number
+  /** Each connection has a port of its own that no earlier one had for long; else the system chooses, by chance. */
+  readonly portsInTurn?: boolean
   /** An answer that takes longer is a failure; what the client was made with where absent. */
   readonly patienceMs?: number
 }
@@ -53,6 +55,7 @@ export class Client {
   readonly #held = new Map<number, Conversation>()
   readonly #running = new Map<number, { readonly stop: () => void; readonly report: Promise<Report> }>()
   #next = 1
+  #port = firstPort
 
   /** @param patienceMs an answer that takes longer is a failure */
   constructor(patienceMs: number) {
@@ -159,11 +162,20 @@ export class Client {
 
   #open(traffic: Traffic, source: string): Promise<Conversation> {
     const { protocol, to, bytes = 0, patienceMs = this.#patienceMs } = traffic
+    const from = { address: source, port: traffic.portsInTurn === true ? this.#turnOfPorts() : 0 }
     return protocol === 'udp'
-      ? openUdp(source, to, question(bytes, bytes), patienceMs)
-      : openTcp(source, to, dialects[protocol], bytes, patienceMs)
+      ? openUdp(from, to, question(bytes, bytes), patienceMs)
+      : openTcp(from, to, dialects[protocol], bytes, patienceMs)
+  }
+
+  #turnOfPorts(): number {
+    this.#port = this.#port === lastPort ? firstPort : this.#port + 1
+    return this.#port
   }
 }
+
+const firstPort = 10_000
+const lastPort = 65_000
 
 /** Sockets of one traffic that stay open until its end. */
 const mostKept = 256
@@ -215,14 +227,20 @@ const dialects: Readonly<Record<'tcp' | 'http', Dialect>> = {
 }
 
 async function openTcp(
-  source: string,
+  { address: source, port: localPort }: Endpoint,
   to: Endpoint,
   dialect: Dialect,
   bytes: number,
   patienceMs: number,
 ): Promise<Conversation> {
   const text = dialect.question(bytes, bytes)
-  const socket: Socket = connect({ host: to.address, port: to.port, localAddress: source, noDelay: true })
+  const socket: Socket = connect({
+    host: to.address,
+    port: to.port,
+    localAddress: source,
+    noDelay: true,
+    ...(localPort === 0 ? {} : { localPort }),
+  })
   const close = async (): Promise<void> => {
     if (socket.closed) return
     const closed = once(socket, 'close').catch(() => {})
@@ -278,13 +296,13 @@ async function openTcp(
 }
 
 async function openUdp(
-  source: string,
+  { address: source, port: localPort }: Endpoint,
   to: Endpoint,
   text: string,
   patienceMs: number,
 ): Promise<Conversation> {
   const socket = createSocket(source.includes(':') ? 'udp6' : 'udp4')
-  socket.bind(0, source)
+  socket.bind(localPort, source)
   await once(socket, 'listening')
   // The socket stays unconnected, so that the source of an answer can be seen. Nothing refuses on it either.
   socket.on('error', () => {})

@@ -148,6 +148,9 @@ async function inhabited(lab: OvnLab, count: number, perNetwork: number): Promis
   // Milliseconds, the least that it takes.
   await lab.chassis[0]?.vsctl('set', 'Open_vSwitch', '.', 'other_config:max-revalidator=100')
   const { follow, close: leave } = await follower(lab)
+  // Closed connections stay tracked for minutes. One to another virtual address, from the same port to the same server,
+  // would find its answers' place taken, and Open vSwitch drops its packets.
+  const ports = { portsInTurn: true } as const
   let vips = 0
   let foreign = 0
   return {
@@ -162,17 +165,15 @@ async function inhabited(lab: OvnLab, count: number, perNetwork: number): Promis
       const n = ++vips
       return { address: family === 4 ? `10.3.${n >> 8}.${n & 255}` : `fd00:3::${n.toString(16)}`, port: 80 }
     },
-    exchange: (asked) => traffic.exchange(asked),
-    start: (asked) => traffic.start(asked),
+    exchange: (asked) => traffic.exchange({ ...asked, ...ports }),
+    start: (asked) => traffic.start({ ...asked, ...ports }),
     stop: (id) => traffic.stop(id),
-    hold: (asked) => traffic.hold(asked),
+    hold: (asked) => traffic.hold({ ...asked, ...ports }),
     answering: (ids) => traffic.answering(ids),
     release: (ids) => traffic.release(ids),
     async releaseAll() {
       await traffic.releaseAll()
-      // Closed connections stay tracked for minutes. One to another virtual address, from the same port to the same server,
-      // would find its answers' place taken, and Open vSwitch drops its packets.
-      // The last packets of those that were closed just now would be tracked anew.
+      // Ports come again after a while, see above. The last packets of those that were closed just now would be tracked anew.
       await sleep(30)
       await switchd('dpctl/flush-conntrack')
     },
