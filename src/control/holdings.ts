@@ -1,10 +1,13 @@
-import type { PlaneName } from '../model/names.ts'
+import type { PlaneName, ServiceId } from '../model/names.ts'
 import type { Plane, VirtualService } from '../planes/plane.ts'
 import { effective } from './effective.ts'
 import type { Log } from './events.ts'
 import { identified } from './identify.ts'
 import type { KeyLedger } from './ledger.ts'
 import type { DesiredState } from './state.ts'
+
+/** Services that the log names at most. */
+const mostNames = 5
 
 export interface HoldingsOptions {
   readonly desired: DesiredState
@@ -24,13 +27,11 @@ export async function openPlane(
   const given = ledger.view(name)
   await plane.open(given)
   if (flush && name === defaultPlane) await removeAll(plane)
+  const unknown: ServiceId[] = []
   for await (const [id, spec] of plane.observe('all')) {
     // Of several Torbs with one mark another one may have made it: its mark alone is no reason to remove it.
     if (plane.can.attach && !desired.services.has(id) && !given.has(id)) {
-      log.warn(
-        { plane: name, service: id },
-        'is not known here though it bears the mark of this Torb, and stays: another Torb with the same mark made it, or the store is an older one; create it anew, or remove it by hand or with -f',
-      )
+      unknown.push(id)
       continue
     }
     // One that nobody wishes for any more is held without a record, and so withdrawn by the first reconciliation.
@@ -39,6 +40,11 @@ export async function openPlane(
     const wish = record && effective(record, vital, null, plane.can.checks)
     state.held.set(name, wish === null ? spec : identified(spec, wish))
   }
+  if (unknown.length > 0)
+    log.warn(
+      { plane: name, services: unknown.slice(0, mostNames), count: unknown.length },
+      'services bear the mark of this Torb and are not known here, and stay: another Torb with the same mark made them, or the store is an older one; create them anew, or remove them by hand or with -f',
+    )
   ledger.keep(name, (id) => {
     const state = desired.services.get(id)
     return state?.held.has(name) === true || (state?.record?.options.plane ?? defaultPlane) === name

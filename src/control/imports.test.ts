@@ -160,7 +160,7 @@ describe('what bears the mark of this Torb', () => {
     const asked = plane.batches.length
     const { control, warned } = await world([], { adopt: false }, plane)
     expect([...plane.held.keys()]).toEqual(['theirs'])
-    expect(warned).toEqual([expect.stringContaining('another Torb with the same mark made it')])
+    expect(warned).toEqual([expect.stringContaining('another Torb with the same mark made them')])
     // Who asks for it gets it.
     await control.createService('theirs', { host: '10.9.0.1', port: 80, method: 'rr', attach }, 'rest')
     expect(plane.batches.length).toBe(asked + 1)
