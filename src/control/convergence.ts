@@ -85,7 +85,12 @@ export class Convergence {
     const { planes, isOwnListener } = this.#options
     const plane = planes.get(name)
     if (plane === undefined) {
-      return `plane "${name}" is not open in this Torb: choose ${[...planes.keys()].join(' or ')}, or start Torb with --plane ${name}`
+      const able = [...planes.values()].filter(({ can }) => unsupported(can, spec) === null)
+      return [
+        `plane "${name}" is not open in this Torb: `,
+        able.length === 0 ? '' : `choose ${able.map(({ can }) => can.name).join(' or ')}, or `,
+        `start Torb with --plane ${name}${name === 'ovn' ? ' or --ovn-nb' : ''}`,
+      ].join('')
     }
     const ours = spec.destinations.find(({ address, port }) => isOwnListener(address, port))
     if (ours !== undefined) return ownListener(ours.address, ours.port)

@@ -117,7 +117,7 @@ describe('writes', () => {
         "exists: specified object already exists: service "web" has tcp 10.0.0.1:80 already",
         "invalid: endpoint information is missing",
         "invalid: host "nowhere.test" is neither an address nor a name that resolves: no nowhere.test",
-        "invalid: plane "ovn" is not open in this Torb: choose userspace, or start Torb with --plane ovn",
+        "invalid: plane "ovn" is not open in this Torb: choose userspace, or start Torb with --plane ovn or --ovn-nb",
         "invalid: the userspace plane cannot take any port ("port": "any")",
         "exists: specified object already exists",
         "exists: specified object already exists: backend "a" of service "web" is 10.0.0.2:80 already",

@@ -50,7 +50,14 @@ export function ovnMissing(options: DaemonOptions): Promise<string | null> {
   return Promise.resolve(null)
 }
 
-const isSocket = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isSocket() ?? false
+/** Also where that cannot be seen for want of permission, which is told when it is opened. */
+function isSocket(path: string): boolean {
+  try {
+    return statSync(path, { throwIfNoEntry: false })?.isSocket() ?? false
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EACCES'
+  }
+}
 
 function readPem(path: string): string {
   try {
