@@ -352,6 +352,9 @@ describe('refusals', () => {
     )
     expect(api.log()).toContain('a secret inside')
     api.plane.explain = explain
+    expect(await problem('GET', '/explain?source=fe80::1&destination=10.0.0.1:80')).toBe(
+      '400 source fe80::1 and destination 10.0.0.1 are of different families: give a client of IPv4',
+    )
     expect(await problem('GET', '/explain?source=x&destination=10.0.0.1:80')).toMatch(
       /^400 source "x" is not an address and port/,
     )

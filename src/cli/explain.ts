@@ -13,7 +13,7 @@ interface Explanation {
 
 export const explain = defineCommand({
   page: {
-    synopsis: ['torb explain --from ADDRESS[:PORT] [--protocol tcp|udp|sctp|http] VIP:PORT'],
+    synopsis: ['torb explain [--from ADDRESS[:PORT]] [--protocol tcp|udp|sctp|http] VIP:PORT'],
     description: [
       'Says where a connection from a client to a virtual address would go now, and why, step by step: the service that takes it, the backends that are out, affinity, and the choice of the scheduler. No packet is sent and nothing is changed.',
     ],
@@ -28,16 +28,21 @@ export const explain = defineCommand({
   },
   flags: {
     ...apiFlags,
-    from: { kind: 'string', value: 'ADDRESS[:PORT]', about: 'the client', default: '127.0.0.1' },
+    from: {
+      kind: 'string',
+      value: 'ADDRESS[:PORT]',
+      about: 'the client; else this host, by its loopback address',
+    },
     protocol: { kind: 'string', about: 'transport protocol', choices: protocolNames, default: 'tcp' },
   },
   operands: { min: 1, max: 1, name: 'VIP:PORT' },
 
   async run({ flags, operands, io }) {
+    const [destination = ''] = operands
     const query = new URLSearchParams({
       protocol: flags.protocol,
-      source: flags.from,
-      destination: operands[0] ?? '',
+      source: flags.from ?? (destination.startsWith('[') ? '::1' : '127.0.0.1'),
+      destination,
     })
     const found = (await restOf(flags, io).request('GET', `/explain?${query.toString()}`)) as Explanation
     if (flags.json) io.out(`${JSON.stringify(found, null, 2)}\n`)

@@ -45,11 +45,17 @@ export function explainRoute(app: App, control: Control): void {
       const { protocol = 'tcp', source, destination } = request.query
       const from = familyOf(source) === null ? endpoint('source', source) : { host: source, port: 0 }
       const to = endpoint('destination', destination)
+      const [fromAddress, toAddress] = [canonicalAddress(from.host), canonicalAddress(to.host)]
+      if (familyOf(fromAddress) !== familyOf(toAddress)) {
+        throw invalid(
+          `source ${fromAddress} and destination ${toAddress} are of different families: give a client of IPv${familyOf(toAddress)}`,
+        )
+      }
       const { service, backend, candidates, steps } = await control.explain({
         protocol,
-        source: canonicalAddress(from.host),
+        source: fromAddress,
         sourcePort: from.port,
-        destination: canonicalAddress(to.host),
+        destination: toAddress,
         destinationPort: to.port,
       })
       return answerJson(reply, {

@@ -1,5 +1,6 @@
 import type { VirtualService } from '../plane.ts'
 import { clientsOn, listed, named, rowsOf, searched, type Rule, type Scene } from './adviceScene.ts'
+import { nowhere } from './attachments.ts'
 import { portAddresses } from './logicalRows.ts'
 import { connected, switchesNear } from './neighbourhood.ts'
 import { answering, respondsTo } from './path.ts'
@@ -27,7 +28,7 @@ const given = new WeakMap<
 >()
 
 function work(spec: VirtualService, topology: Topology): readonly string[] {
-  const attach = spec.attach ?? { switches: [], routers: [], groups: [] }
+  const attach = spec.attach ?? nowhere
   const reached = topology.reachOf(attach).map(({ datapath }) => datapath)
   const backendAddresses = new Set(spec.destinations.map(({ address }) => address))
   const scene: Scene = {
@@ -42,7 +43,7 @@ function work(spec: VirtualService, topology: Topology): readonly string[] {
   return rules.flatMap((rule) => rule(scene))
 }
 
-const nowhere: Rule = ({ spec, attach }) =>
+const unattached: Rule = ({ spec, attach }) =>
   [...attach.switches, ...attach.routers, ...attach.groups].length > 0
     ? []
     : [
@@ -156,7 +157,7 @@ const hairpinOnRouters: Rule = ({ spec, switches, routers }) =>
       ]
 
 const rules: readonly Rule[] = [
-  nowhere,
+  unattached,
   missing,
   emptyGroup,
   serversSwitchOnly,

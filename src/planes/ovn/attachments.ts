@@ -15,6 +15,8 @@ export interface Attachment {
 
 export type Attach = NonNullable<VirtualService['attach']>
 
+export const nowhere: Attach = { switches: [], routers: [], groups: [] }
+
 const kinds = [
   ['switches', 'Logical_Switch', 'switch'],
   ['routers', 'Logical_Router', 'router'],

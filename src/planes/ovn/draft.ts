@@ -2,7 +2,7 @@ import type { ServiceId } from '../../model/names.ts'
 import { Refusal } from '../../model/refusal.ts'
 import type { Change, VirtualService } from '../plane.ts'
 import { endpointKey } from '../endpoint.ts'
-import { attachmentsOf, attachProblem, type Attach, type Attachment } from './attachments.ts'
+import { attachmentsOf, attachProblem, nowhere, type Attach, type Attachment } from './attachments.ts'
 import { collision } from './collisions.ts'
 import { forceSnatOperations, togetherWanted } from './forceSnat.ts'
 import { checkRefusal } from './health.ts'
@@ -20,13 +20,10 @@ import { attachment, deletion, insertion, unchanged, update } from './writes.ts'
 type ServiceChange = Change<VirtualService, ServiceId>
 type BalancerRow = NorthboundRow<'Load_Balancer'>
 
-const nowhere: Attach = { switches: [], routers: [], groups: [] }
-
 /** Why a service cannot be written as things are, with the cure; null where it can. */
 export function refusalOf(view: View, spec: VirtualService): string | null {
   const { topology, northbound, own } = view
-  const present = own.main(spec.id)
-  const before = present === null ? null : specOf(present)
+  const before = own.spec(spec.id)
   const why =
     unfit(view, spec) ?? attachProblem(topology, northbound, added(spec.attach, before?.attach ?? null))
   if (why !== null) return why
@@ -59,7 +56,7 @@ export class Draft {
     const { own } = this.#view
     const { key, before, after } = change
     const row = own.main(key)
-    const present = row === null ? null : specOf(row)
+    const present = own.spec(key)
     if (after !== null) this.#check(after, present)
     const moved = after !== null && (present === null || placeOf(present) !== placeOf(after))
     const found = moved ? collision(this.#view, after, this.#after) : null

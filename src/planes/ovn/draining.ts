@@ -9,7 +9,7 @@ import { connected } from './neighbourhood.ts'
 import type { ColumnInput, Operation, OvsdbLock } from './ovsdb/ovsdb.ts'
 import type { Northbound } from './tables.ts'
 import type { Topology } from './topology.ts'
-import { vipText } from './vips.ts'
+import { vipOf, vipText } from './vips.ts'
 
 /** On a row that is there for a moment, for its removal to reset connections. */
 export const resetMark = 'torb-reset'
@@ -64,9 +64,7 @@ export function flashRow(
   const backends = gone.map(vipText).join(',')
   return {
     name: `${id} (resets connections)`,
-    vips: Object.fromEntries(
-      addresses.map((one) => [vipText({ address: one, port: port === 'any' ? 0 : port }), backends]),
-    ),
+    vips: Object.fromEntries(addresses.map((one) => [vipOf({ address: one, port }), backends])),
     protocol: port === 'any' ? null : protocol,
     options: { ct_flush: 'true' },
     external_ids: { [mark.owner]: owner, [resetMark]: id },

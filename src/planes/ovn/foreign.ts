@@ -1,12 +1,12 @@
 import { familyOf } from '../../model/address.ts'
 import type { DestinationCheck, VirtualService } from '../plane.ts'
 import { endpointKey } from '../endpoint.ts'
-import type { Attach } from './attachments.ts'
+import { nowhere, type Attach } from './attachments.ts'
 import { mark } from './marks.ts'
 import type { Uuid } from './ovsdb/ovsdb.ts'
 import { servicesOf } from './rows.ts'
 import type { Northbound, NorthboundRow } from './tables.ts'
-import { parseVip, vipText } from './vips.ts'
+import { parseVip, vipOf, vipText } from './vips.ts'
 import { checksOf } from './writes.ts'
 
 type Database = Pick<Northbound, 'rows'>
@@ -53,7 +53,7 @@ function checked(
 ): VirtualService {
   const { protocol, address, port } = service
   if (protocol !== 'tcp' && protocol !== 'udp') return service
-  const place = vipText({ address, port: port === 'any' ? 0 : port })
+  const place = vipOf({ address, port })
   const options = checksOf(database, row).find(({ vip }) => {
     const at = parseVip(vip)
     return at !== null && vipText(at) === place
@@ -87,8 +87,6 @@ function checked(
 
 /** An address without its brackets. */
 const plain = (text: string): string => text.replaceAll(/[[\]]/g, '')
-
-const nowhere: Attach = { switches: [], routers: [], groups: [] }
 
 /** Where each load balancer is attached, by name. */
 function placesOf(database: Database): ReadonlyMap<Uuid, Attach> {

@@ -1,6 +1,6 @@
 import type { Destination, DestinationCheck, VirtualService } from '../plane.ts'
 import { bracketed, mappingText, type Mapping } from './mappings.ts'
-import { vipText } from './vips.ts'
+import { vipOf, vipText } from './vips.ts'
 
 /** A row of Load_Balancer_Health_Check (ovn-nb(5)); `options` in whole seconds and counts. */
 export interface CheckRow {
@@ -186,6 +186,3 @@ function mappingsOf(
     }),
   )
 }
-
-const vipOf = ({ address, port }: VirtualService): string =>
-  vipText({ address, port: port === 'any' ? 0 : port })

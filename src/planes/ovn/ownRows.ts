@@ -43,6 +43,12 @@ export class OwnRows {
     return this.#of(id, false)[0] ?? null
   }
 
+  /** The service as the database has it, whether or not somebody changed its row; null where it has none, or its marks cannot be read. */
+  spec(id: ServiceId): VirtualService | null {
+    const row = this.main(id)
+    return row === null ? null : specOf(row)
+  }
+
   /** The row that only makes OVN watch. */
   watch(id: ServiceId): BalancerRow | null {
     return this.#of(id, true)[0] ?? null

@@ -31,7 +31,7 @@ import { Monitors } from './monitors.ts'
 import { defaultSlots } from './options.ts'
 import { connectOvsdb } from './ovsdb/client.ts'
 import type { OvsdbLock, OvsdbTls } from './ovsdb/ovsdb.ts'
-import { OwnRows, specOf } from './ownRows.ts'
+import { OwnRows } from './ownRows.ts'
 import { lackingFields } from './probe.ts'
 import { layoutAdvice } from './rows.ts'
 import { northboundTables, southboundTables, type Northbound, type Southbound } from './tables.ts'
@@ -193,7 +193,7 @@ export class OvnPlane implements Plane {
     const distinct = new Set(changes.map(({ key }) => key)).size === changes.length
     const outcomes: Outcome[] = []
     for (const batch of distinct ? [changes] : changes.map((change) => [change])) {
-      const before = batch.map(({ key }) => presentService(view, key))
+      const before = batch.map(({ key }) => view.own.spec(key))
       const results = await writer.carryOut(batch)
       results.forEach((outcome, index) => {
         const change = batch[index]
@@ -223,7 +223,7 @@ export class OvnPlane implements Plane {
     if (this.#open === null) return []
     const { view } = this.#open
     const row = view.own.main(key)
-    const spec = row === null ? null : specOf(row)
+    const spec = view.own.spec(key)
     if (row === null || spec === null) return []
     return [
       ...adviceFor(spec, view.topology),
@@ -235,7 +235,7 @@ export class OvnPlane implements Plane {
 
   async counters(keys?: readonly ServiceId[]): Promise<ReadonlyMap<ServiceId, ServiceCounters>> {
     const { view } = this.#opened
-    const specs = (keys ?? [...view.own.ids()]).flatMap((id) => presentService(view, id) ?? [])
+    const specs = (keys ?? [...view.own.ids()]).flatMap((id) => view.own.spec(id) ?? [])
     return countersOf(specs, this.#connections)
   }
 
@@ -245,7 +245,7 @@ export class OvnPlane implements Plane {
     const { southbound: addresses, tls } = this.#options
     const services = [...own.ids()].flatMap((id) => {
       const row = own.main(id)
-      const spec = row === null ? null : specOf(row)
+      const spec = own.spec(id)
       return spec === null ? [] : [{ spec, row }]
     })
     return explainFlow(flow, {
@@ -320,14 +320,8 @@ export class OvnPlane implements Plane {
   }
 }
 
-/** The service as the database has it, whether or not somebody changed its row. */
-function presentService({ own }: View, id: ServiceId): VirtualService | null {
-  const row = own.main(id)
-  return row === null ? null : specOf(row)
-}
-
 function watchHealth(view: View, id: ServiceId): void {
-  const spec = presentService(view, id)
+  const spec = view.own.spec(id)
   if (spec === null) view.monitors.forget(id)
   else view.monitors.set(spec, mappedOf(view, spec))
 }

@@ -9,7 +9,7 @@ import { selectionFields, spreadOf } from './selection.ts'
 import { layOut, type Layout } from './slots.ts'
 import type { NorthboundRow } from './tables.ts'
 import { variableOf } from './templates.ts'
-import { parseBackends, parseVip, vipText } from './vips.ts'
+import { parseBackends, parseVip, vipOf, vipText } from './vips.ts'
 
 /** What Torb writes of a Load_Balancer row, as the columns have it. */
 export interface LoadBalancerRow {
@@ -79,9 +79,8 @@ function watchRow(spec: VirtualService, owner: string, watch: WatchRow): Checked
 
 /** The key of `vips`. */
 export function vipKey({ id, address, port, ovn }: VirtualService, owner: string): string {
-  const number = port === 'any' ? 0 : port
-  if (ovn?.template === undefined) return vipText({ address, port: number })
-  return `^${variableOf(owner, id)}${number === 0 ? '' : `:${number}`}`
+  if (ovn?.template === undefined) return vipOf({ address, port })
+  return `^${variableOf(owner, id)}${port === 'any' ? '' : `:${port}`}`
 }
 
 /** The shares of a service and how far off they are. */

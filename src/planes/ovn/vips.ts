@@ -1,4 +1,5 @@
 import { addressBytes, canonicalAddress, endpointText, familyOf, type Family } from '../../model/address.ts'
+import type { VirtualService } from '../plane.ts'
 
 /** An end of a load balancer's entry. Port 0: that of the connection. */
 export interface VipEndpoint {
@@ -10,6 +11,10 @@ export interface VipEndpoint {
 /** As OVN writes it: `10.0.0.1:80`, `[2001:db8::1]:80`, and without port the bare address. */
 export const vipText = ({ address, port }: VipEndpoint): string =>
   port === 0 ? address : endpointText(address, port)
+
+/** The virtual address of a service, as OVN writes it. */
+export const vipOf = ({ address, port }: Pick<VirtualService, 'address' | 'port'>): string =>
+  vipText({ address, port: port === 'any' ? 0 : port })
 
 /** A key of `vips` or a backend in its value, as ovn_lb_vip_init reads it; null where OVN would skip it. */
 export function parseVip(text: string): VipEndpoint | null {

@@ -4,7 +4,6 @@ import { Refusal } from '../../model/refusal.ts'
 import type { Change, Outcome, VirtualService } from '../plane.ts'
 import { Draft } from './draft.ts'
 import { OvsdbError, type Operation, type OvsdbLock } from './ovsdb/ovsdb.ts'
-import { specOf } from './ownRows.ts'
 import type { View } from './view.ts'
 
 type ServiceChange = Change<VirtualService, ServiceId>
@@ -79,7 +78,7 @@ export class Writer {
   }
 
   async #carryOut(changes: readonly ServiceChange[]): Promise<readonly Outcome[]> {
-    const before = new Map(changes.map(({ key }) => [key, this.#present(key)]))
+    const before = new Map(changes.map(({ key }) => [key, this.#view.own.spec(key)]))
     const deadline = performance.now() + this.#options.patienceMs
     let broken: Refusal | null = null
     for (let race = 0; ;) {
@@ -174,7 +173,7 @@ export class Writer {
     if (this.#closed) return
     const changes = [...this.#unsettled].map(([key, after]): ServiceChange => ({
       key,
-      before: this.#present(key),
+      before: this.#view.own.spec(key),
       after,
     }))
     this.#unsettled.clear()
@@ -186,11 +185,6 @@ export class Writer {
         `a write that failed could not be taken back: ${outcome.error.message}`,
       )
     })
-  }
-
-  #present(key: ServiceId): VirtualService | null {
-    const row = this.#view.own.main(key)
-    return row === null ? null : specOf(row)
   }
 }
 
