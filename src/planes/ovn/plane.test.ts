@@ -467,6 +467,8 @@ describe.skipIf(missing !== null)('the ovn plane', () => {
       lagging: ['northd'],
       northd: expect.stringContaining('has not followed since'),
     })
+    const other = await openPlane({ owner: 'other' })
+    expect((await other.facts())['northd']).toContain('has not followed since')
     await lab.northd.start()
     await until(() => last() === '["web","applied",[]]')
     await until(async () => (await plane.facts())['northd'] === 'follows')

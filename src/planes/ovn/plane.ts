@@ -114,6 +114,7 @@ export class OvnPlane implements Plane {
         tables: southboundTables,
       })
       this.#open = await this.#start(nb, sb)
+      this.#follow()
     } catch (error) {
       await Promise.all([nb.close(), sb?.close()])
       throw error
