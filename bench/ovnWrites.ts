@@ -208,7 +208,14 @@ function row(what: string, chassis: number, count: number, { accepted, applied, 
 }
 
 async function measure(lab: OvnLab, chassis: 1 | 2): Promise<void> {
-  await lab.nbctl('ls-add', 'inside')
+  await lab.nbctl(
+    'ls-add',
+    'inside',
+    ...backends.flatMap((address, n) => [
+      ...`-- lsp-add inside server${n} -- lsp-set-addresses server${n}`.split(' '),
+      `0a:00:00:03:00:0${n} ${address}`,
+    ]),
+  )
   for (const at of [1, 2] as const)
     if (at <= chassis) await lab.port(at, 'inside', `vm${at}`, { addresses: [`10.8.0.${at}/16`] })
   const database = await connectOvsdb({

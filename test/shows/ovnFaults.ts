@@ -56,7 +56,6 @@ async function alone(size: Size, seed: number): Promise<Figures> {
     withoutNorthd,
     withoutChassis,
     killedInTheMiddle,
-    killedWithoutNorthd,
     killedAfterRefusal,
   ]
   for (const fault of faults) {
@@ -119,11 +118,13 @@ async function hangUntilRefusal(lab: OvnLab, trial: Trial, hang: number): Promis
   await trial.refusals(4)
 }
 
+/** What Torb has accepted still waits for northd after a kill -9. */
 async function withoutNorthd(lab: OvnLab, trial: Trial, { between, awayMs }: Size): Promise<void> {
   await lab.northd.kill()
-  await trial.without('northd', between, () => sleep(awayMs))
+  await trial.without('northd', between, () => trial.killTorb())
   const { northd } = (await trial.plane()).facts
   if (!northd.startsWith('has not followed since')) throw new Error(`while northd is dead it ${northd}`)
+  await sleep(awayMs)
   await lab.northd.start()
 }
 
@@ -139,14 +140,6 @@ async function killedInTheMiddle(_lab: OvnLab, trial: Trial, { kills, between }:
     await trial.writes(between)
     await trial.killTorb()
   }
-}
-
-/** What the killed one has accepted still waits for northd afterwards. */
-async function killedWithoutNorthd(lab: OvnLab, trial: Trial, { between }: Size): Promise<void> {
-  await lab.northd.kill()
-  await trial.without('northd', between, () => trial.killTorb())
-  await trial.without('northd', 0, () => Promise.resolve())
-  await lab.northd.start()
 }
 
 /** Torb refuses writes to a server that hangs, and is killed before it can take back what that carries out later. */
