@@ -118,7 +118,7 @@ describe.skipIf(missing !== null)('a virtual network under control', () => {
     const first = await torb('pair')
     await first.createService('mine', { host: '10.9.5.1', port: 80, attach }, 'rest')
     await using second = await torb('pair')
-    expect(warned.splice(0)).toEqual([expect.stringMatching(/another Torb with the same mark made it/)])
+    expect(warned.splice(0)).toEqual([expect.stringMatching(/another Torb with the same mark made them/)])
     const other = { host: '10.9.5.2', port: 80, attach }
     await expect(second.createService('other', other, 'rest')).rejects.toMatchObject({ code: 'unreachable' })
     expect(second.serviceIds()).toEqual([])
