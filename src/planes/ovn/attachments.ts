@@ -1,3 +1,4 @@
+import { editDistance } from '../../model/nearest.ts'
 import type { VirtualService } from '../plane.ts'
 import type { Uuid } from './ovsdb/ovsdb.ts'
 import type { Northbound } from './tables.ts'
@@ -83,34 +84,21 @@ const most = 5
 
 function meant(name: string, names: readonly string[]): string {
   if (names.length === 0) return 'it has none: make one first'
-  const near = nearest(name, names)
+  const near = lookalikes(name, names)
   if (near.length > 0) return `did you mean ${near.join(' or ')}?`
   const some = names.toSorted().slice(0, most)
   return `there ${names.length === 1 ? 'is' : 'are'} ${some.join(', ')}${names.length > most ? ' and others' : ''}`
 }
 
 /** Names that differ from this one by a slip of the keys: the nearest first, three at most. */
-export function nearest(name: string, names: readonly string[]): readonly string[] {
+export function lookalikes(name: string, names: readonly string[]): readonly string[] {
   const asked = name.toLowerCase()
   const limit = Math.max(1, Math.floor(asked.length / 3))
   return [...new Set(names)]
-    .map((candidate) => [candidate, distance(asked, candidate.toLowerCase())] as const)
+    .filter((candidate) => Math.abs(candidate.length - asked.length) <= limit)
+    .map((candidate) => [candidate, editDistance(asked, candidate.toLowerCase())] as const)
     .filter(([, away]) => away <= limit)
     .toSorted(([a, first], [b, second]) => first - second || a.localeCompare(b))
     .slice(0, 3)
     .map(([candidate]) => candidate)
-}
-
-/** Levenshtein's. */
-function distance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, index) => index)
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i]
-    for (let j = 1; j <= b.length; j++) {
-      const replaced = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1)
-      next.push(Math.min(replaced, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1))
-    }
-    row = next
-  }
-  return row[b.length] ?? 0
 }
