@@ -119,9 +119,11 @@ async function hangUntilRefusal(lab: OvnLab, trial: Trial, hang: number): Promis
 }
 
 /** What Torb has accepted still waits for northd after a kill -9. */
-async function withoutNorthd(lab: OvnLab, trial: Trial, { between, awayMs }: Size): Promise<void> {
+async function withoutNorthd(lab: OvnLab, trial: Trial, { between, awayMs, kills }: Size): Promise<void> {
   await lab.northd.kill()
-  await trial.without('northd', between, () => trial.killTorb())
+  await trial.without('northd', between, async () => {
+    if (kills > 0) await trial.killTorb()
+  })
   const { northd } = (await trial.plane()).facts
   if (!northd.startsWith('has not followed since')) throw new Error(`while northd is dead it ${northd}`)
   await sleep(awayMs)
