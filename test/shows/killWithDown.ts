@@ -27,6 +27,8 @@ export const killWithDown: Show = {
         // Takes connections, so that nobody is sent elsewhere, but fails its check: only stored health keeps clients away.
         await put('/service/s/down', { host: '127.0.3.2', port, pulse: { type: 'http', interval: '1s' } })
         await down(daemon)
+        // Health is stored behind its effect, but before whatever is acknowledged later.
+        await daemon.api('PATCH', '/service/s/healthy', { weight: 100 })
         await daemon.end('SIGKILL')
       }
       {
