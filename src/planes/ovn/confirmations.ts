@@ -1,5 +1,6 @@
 import type { ServiceId } from '../../model/names.ts'
 import type { Change, Confirmation, VirtualService } from '../plane.ts'
+import { News } from './news.ts'
 
 /** How far OVN has come: numbers of NB_Global and of each chassis. */
 export interface Progress {
@@ -40,10 +41,8 @@ interface Pending {
 export class Confirmations implements AsyncIterable<ServiceConfirmation> {
   readonly #pending = new Map<ServiceId, Pending>()
   /** What was not taken yet by who iterates: the latest of a service. */
-  readonly #news = new Map<ServiceId, ServiceConfirmation>()
+  readonly #news = new News<ServiceId, ServiceConfirmation>()
   #least = Infinity
-  #wake: (() => void) | null = null
-  #closed = false
 
   /** A change was committed under this number. */
   accepted(change: ServiceChange, number: number): void {
@@ -101,22 +100,11 @@ export class Confirmations implements AsyncIterable<ServiceConfirmation> {
 
   /** Whoever iterates comes to the end. */
   close(): void {
-    this.#closed = true
-    this.#wake?.()
+    this.#news.close()
   }
 
-  async *[Symbol.asyncIterator](): AsyncGenerator<ServiceConfirmation> {
-    while (!this.#closed) {
-      const [next] = this.#news
-      if (next === undefined) {
-        await new Promise<void>((resolve) => {
-          this.#wake = resolve
-        })
-      } else {
-        this.#news.delete(next[0])
-        yield next[1]
-      }
-    }
+  [Symbol.asyncIterator](): AsyncGenerator<ServiceConfirmation> {
+    return this.#news[Symbol.asyncIterator]()
   }
 
   #tell(
@@ -125,9 +113,6 @@ export class Confirmations implements AsyncIterable<ServiceConfirmation> {
     state: ServiceConfirmation['state'],
     lagging: readonly string[],
   ): void {
-    this.#news.delete(key)
-    this.#news.set(key, { key, change, state, lagging })
-    this.#wake?.()
-    this.#wake = null
+    this.#news.tell(key, { key, change, state, lagging })
   }
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { plainDestination, plainService } from '../plain.ts'
-import type { DestinationCheck, VirtualService } from '../plane.ts'
+import { plainCheck as check, plainDestination, plainService } from '../plain.ts'
+import type { VirtualService } from '../plane.ts'
 import { Connections } from './connections.ts'
 import { Draining, flashRow, joinSwitches, resetWay } from './draining.ts'
 import type { Operation } from './ovsdb/ovsdb.ts'
@@ -8,14 +8,6 @@ import type { Northbound, NorthboundTable } from './tables.ts'
 import { Topology } from './topology.ts'
 import { article, Layout } from './topologyRig.ts'
 
-const check: DestinationCheck = {
-  type: 'tcp',
-  intervalMs: 5000,
-  timeoutMs: 3000,
-  rise: 1,
-  fall: 1,
-  decides: true,
-}
 const checked = [plainDestination('172.16.255.130', { check }), plainDestination('172.16.255.131', { check })]
 const unchecked = checked.map((one) => ({ ...one, check: null }))
 

@@ -1,18 +1,10 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { plainDestination, plainService } from '../plain.ts'
+import { plainCheck as check, plainDestination, plainService } from '../plain.ts'
 import type { Destination, DestinationCheck, VirtualService } from '../plane.ts'
 import { checkAdvice, checkMode, checkRefusal, healthRows } from './health.ts'
 import { vipText } from './vips.ts'
 
-const check: DestinationCheck = {
-  type: 'tcp',
-  intervalMs: 5000,
-  timeoutMs: 3000,
-  rise: 1,
-  fall: 1,
-  decides: true,
-}
 const told: DestinationCheck = { ...check, decides: false }
 const options = { interval: '5', timeout: '3', success_count: '1', failure_count: '1' }
 

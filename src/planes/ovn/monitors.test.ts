@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { plainDestination, plainService } from '../plain.ts'
-import type { DestinationCheck, HealthReport } from '../plane.ts'
+import { plainCheck as check, plainDestination, plainService } from '../plain.ts'
+import type { HealthReport } from '../plane.ts'
 import type { Mapped } from './mappings.ts'
 import { Monitors, verdictOf, type MonitorFacts } from './monitors.ts'
 import type { OvsdbState, RowChange } from './ovsdb/ovsdb.ts'
@@ -50,14 +50,6 @@ class Memory implements Pick<Southbound, 'rows' | 'state' | 'subscribe'> {
   }
 }
 
-const check: DestinationCheck = {
-  type: 'tcp',
-  intervalMs: 5000,
-  timeoutMs: 3000,
-  rise: 1,
-  fall: 1,
-  decides: true,
-}
 const web = plainService({
   destinations: [
     plainDestination('10.0.0.2', { id: 'b1', check }),

@@ -4,6 +4,7 @@ import type { Destination, HealthReport, VirtualService } from '../plane.ts'
 import { RowIndex } from './rowIndex.ts'
 import type { Liveness } from './liveness.ts'
 import type { Mapped, Mapping } from './mappings.ts'
+import { News } from './news.ts'
 import type { Southbound, SouthboundRow } from './tables.ts'
 import type { Topology } from './topology.ts'
 
@@ -79,10 +80,8 @@ export class Monitors implements AsyncIterable<HealthReport> {
   /** By logical port. */
   readonly #listeners = new Map<string, Set<Watched>>()
   /** What was not taken yet by who iterates: the latest of a backend. */
-  readonly #news = new Map<Watched, HealthReport>()
+  readonly #news = new News<Watched, HealthReport>()
   readonly #unsubscribe: () => void
-  #wake: (() => void) | null = null
-  #closed = false
 
   constructor(
     southbound: Pick<Southbound, 'rows' | 'state' | 'subscribe'>,
@@ -156,23 +155,12 @@ export class Monitors implements AsyncIterable<HealthReport> {
 
   /** Whoever iterates comes to the end. */
   close(): void {
-    this.#closed = true
     this.#unsubscribe()
-    this.#wake?.()
+    this.#news.close()
   }
 
-  async *[Symbol.asyncIterator](): AsyncGenerator<HealthReport> {
-    while (!this.#closed) {
-      const [next] = this.#news
-      if (next === undefined) {
-        await new Promise<void>((resolve) => {
-          this.#wake = resolve
-        })
-      } else {
-        this.#news.delete(next[0])
-        yield next[1]
-      }
-    }
+  [Symbol.asyncIterator](): AsyncGenerator<HealthReport> {
+    return this.#news[Symbol.asyncIterator]()
   }
 
   #watch(what: Omit<Watched, 'up'>): Watched {
@@ -186,7 +174,7 @@ export class Monitors implements AsyncIterable<HealthReport> {
   }
 
   #unwatch(one: Watched): void {
-    this.#news.delete(one)
+    this.#news.forget(one)
     if (one.mapping === null) return
     const { port } = one.mapping
     const listeners = this.#listeners.get(port)
@@ -199,10 +187,7 @@ export class Monitors implements AsyncIterable<HealthReport> {
     if (verdict === null || verdict.up === one.up) return
     one.up = verdict.up
     const { service, backend } = one
-    this.#news.delete(one)
-    this.#news.set(one, { service, backend, ...verdict })
-    this.#wake?.()
-    this.#wake = null
+    this.#news.tell(one, { service, backend, ...verdict })
   }
 
   #verdict({ mapping, problem, protocol, key }: Omit<Watched, 'up'>): Verdict | null {
