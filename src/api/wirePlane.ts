@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import type { PlaneLag, PlaneStatus } from '../control/control.ts'
+import { entryBody } from '../control/entryBody.ts'
 import { flagNames } from '../model/names.ts'
-import { flagsText } from '../model/service.ts'
 import type { Capabilities, Destination, VirtualService } from '../planes/plane.ts'
 
 /** The shapes of GET /plane. */
@@ -163,28 +163,10 @@ export function wireAnnouncer(status: AnnouncerStatus): z.output<typeof announce
 }
 
 export function wireForeign(entry: VirtualService): z.output<typeof foreignShape> {
-  const { address, port, protocol, fwmark, scheduler, persistence, attach, ovn } = entry
   return {
     id: entry.id,
     family: entry.family,
-    options: {
-      ...(fwmark === 0 ? { host: address, port, protocol } : { fwmark }),
-      method: scheduler,
-      flags: flagsText(entry.flags, scheduler),
-      ...(persistence === null
-        ? {}
-        : { persistence: { timeout: persistence.timeout, netmask: persistence.prefix } }),
-      ...(attach === null
-        ? {}
-        : {
-            attach: {
-              switches: [...attach.switches],
-              routers: [...attach.routers],
-              groups: [...attach.groups],
-            },
-          }),
-      ...(ovn === null ? {} : { ovn }),
-    },
+    options: entryBody(entry),
     backends: entry.destinations.map(wireDestination),
   }
 }

@@ -1,9 +1,10 @@
 import type { PlaneName, ServiceId } from '../model/names.ts'
 import { exists } from '../model/refusal.ts'
-import { flagsText, readService } from '../model/service.ts'
+import { readService } from '../model/service.ts'
 import { endpointKey } from '../planes/endpoint.ts'
 import type { Plane, VirtualService } from '../planes/plane.ts'
 import { adopted } from './adoption.ts'
+import { entryBody } from './entryBody.ts'
 import type { Log } from './events.ts'
 import type { Reconciler } from './reconciler.ts'
 import type { ServiceRecord } from './records.ts'
@@ -63,31 +64,8 @@ export function freeName(entry: VirtualService, taken: ReadonlySet<ServiceId>): 
 }
 
 function recordOf(id: ServiceId, entry: VirtualService, plane: PlaneName): ServiceRecord {
-  const { address, port, protocol, scheduler, flags, persistence, attach, ovn, destinations } = entry
-  const options = readService(
-    {
-      host: address,
-      port,
-      protocol,
-      method: scheduler,
-      flags: flagsText(flags, scheduler),
-      ...(persistence === null
-        ? {}
-        : { persistence: { timeout: persistence.timeout, netmask: persistence.prefix } }),
-      plane,
-      ...(attach === null
-        ? {}
-        : {
-            attach: {
-              switches: [...attach.switches],
-              routers: [...attach.routers],
-              groups: [...attach.groups],
-            },
-          }),
-      ...(ovn === null ? {} : { ovn }),
-    },
-    true,
-  )
+  const { address, destinations } = entry
+  const options = readService({ ...entryBody(entry), plane }, true)
   return { id, owner: 'rest', options, address, backends: destinations.map(adopted) }
 }
 
