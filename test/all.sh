@@ -1,7 +1,10 @@
-# All tests: those with a kernel or network of their own, which wait for much, beside all others.
+# All tests, in lanes beside each other, since much of their time is waiting.
 set -u
-vitest run --project apart &
-apart=$!
-vitest run --project unit --project system
-others=$?
-wait $apart && exit $others
+lanes=
+for project in apart system unit; do
+  vitest run --project $project &
+  lanes="$lanes $!"
+done
+failed=0
+for lane in $lanes; do wait "$lane" || failed=1; done
+exit $failed

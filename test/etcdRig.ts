@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { EventLog, type TorbEvent } from '../src/control/events.ts'
 import { FunctionTable } from '../src/control/functionTable.ts'
 import type { GatewayOptions } from '../src/gateway/gateway.ts'
@@ -11,11 +10,6 @@ export const keyOf = (name: string, zone = 'zone-b'): string => `golb/function/$
 /** etcd's value for instances and their weights. */
 export const valueOf = (ips: readonly string[], weights: readonly number[]): string =>
   JSON.stringify({ ips, weights })
-
-/** Waits until it holds; the test's own limit ends it where it never does. */
-export async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await holds())) await sleep(5)
-}
 
 /** The chain from etcd to the gateway: source, table, gateway. */
 export interface Chain extends AsyncDisposable {

@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { connectOvsdb } from '../../src/planes/ovn/ovsdb/client.ts'
 import type { Operation, Ovsdb, OvsdbOptions } from '../../src/planes/ovn/ovsdb/ovsdb.ts'
 
@@ -50,9 +49,4 @@ export const nameOf = (row: object | null): unknown => (row !== null && 'name' i
 /** Names of all Load_Balancers in the replica, sorted. */
 export function namesIn(database: Northbound): string[] {
   return [...database.rows('Load_Balancer').values()].map(({ name }) => name).toSorted()
-}
-
-/** Waits until it is true; the test's own limit is the only one. */
-export async function until(happened: () => boolean): Promise<void> {
-  while (!happened()) await sleep(2)
 }

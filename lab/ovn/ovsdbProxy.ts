@@ -14,6 +14,8 @@ export class OvsdbProxy implements AsyncDisposable {
   /** What clients asked, and what they were answered, as texts of JSON. */
   readonly asked: string[] = []
   readonly answered: string[] = []
+  /** So many changes of load balancers more are done, and the connection is cut in the place of the answer. */
+  lost = 0
   readonly #directory: string
   readonly #server: Server
   readonly #sockets = new Set<Socket>()
@@ -66,15 +68,23 @@ export class OvsdbProxy implements AsyncDisposable {
           to.destroy()
         })
     }
+    const changes = new Set<unknown>()
     const requests = new Splitter()
     client.on('data', (bytes: Buffer) => {
-      for (const text of requests.push(bytes)) this.#request(text, client, server)
+      for (const text of requests.push(bytes)) {
+        if (text.includes('"update","table":"Load_Balancer"')) changes.add(message(text).id)
+        this.#request(text, client, server)
+      }
     })
     const answers = new Splitter()
     server.on('data', (bytes: Buffer) => {
       for (const text of answers.push(bytes)) {
         this.answered.push(text)
-        if (!this.#silent) client.write(text)
+        const isLost = this.lost > 0 && changes.has(message(text).id)
+        if (isLost) {
+          this.lost--
+          client.destroy()
+        } else if (!this.#silent) client.write(text)
       }
     })
   }
@@ -82,9 +92,12 @@ export class OvsdbProxy implements AsyncDisposable {
   #request(text: string, client: Socket, server: Socket): void {
     this.asked.push(text)
     if (this.#silent) return
-    const { id, method } = JSON.parse(text) as { readonly id?: unknown; readonly method?: string }
+    const { id, method } = message(text)
     if (method !== undefined && this.unknown.has(method))
       client.write(JSON.stringify({ id, error: 'unknown method' }))
     else server.write(text)
   }
 }
+
+const message = (text: string): { readonly id?: unknown; readonly method?: string } =>
+  JSON.parse(text) as { readonly id?: unknown; readonly method?: string }

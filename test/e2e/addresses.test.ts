@@ -2,7 +2,6 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { mkdtempDisposableSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { Network, namespacesMissing } from '../../lab/namespaces.ts'
 import { Addresses } from '../../src/announce/address/addresses.ts'
 import { withAddresses } from '../../src/announce/address/plane.ts'
@@ -11,6 +10,7 @@ import { MemoryPlane } from '../fixtures/memoryPlane.ts'
 import { MemoryStore } from '../fixtures/memoryStore.ts'
 import { memoryControl } from '../fixtures/memoryControl.ts'
 import type { AddressActor } from './addresses.actor.ts'
+import { until } from '../../lab/until.ts'
 
 const missing = namespacesMissing()
 
@@ -51,9 +51,6 @@ describe.skipIf(missing !== null)(`-vipi${missing === null ? '' : ` (skipped: ${
       .filter(({ scope }) => scope !== 'link')
       .map(({ local, prefixlen }) => `${local}/${prefixlen}`)
       .sort()
-  }
-  const until = async (holds: () => Promise<boolean>): Promise<void> => {
-    while (!(await holds())) await sleep(50)
   }
 
   /** A running Torb as far as it matters here; `end` leaves everything as SIGTERM does. */

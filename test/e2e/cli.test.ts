@@ -4,7 +4,6 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { connect, createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { WireService } from '../../src/api/wire.ts'
@@ -13,6 +12,7 @@ import { ipvsMissing } from '../../src/planes/ipvs/missing.ts'
 import { commands } from '../../src/cli/index.ts'
 import { listenForInterrupt } from '../../src/cli/interrupt.ts'
 import { runCommandLine } from '../../src/cli/run.ts'
+import { until } from '../../lab/until.ts'
 
 /** The commands against a real daemon on loopback, which is a process of its own. */
 const binary = fileURLToPath(new URL('../../bin/torb', import.meta.url))
@@ -197,10 +197,10 @@ it('serve reads its file again on SIGHUP, and keeps what it has where the file h
   expect(await method()).toBe('rr')
   await writeFile(file, text('lc'))
   other.kill('SIGHUP')
-  while ((await method()) !== 'lc') await sleep(50)
+  await until(async () => (await method()) === 'lc')
   await writeFile(file, 'services: [')
   other.kill('SIGHUP')
-  while (!other.errors().includes('config-refused')) await sleep(50)
+  await until(() => other.errors().includes('config-refused'))
   expect(await method()).toBe('lc')
   other.kill('SIGTERM')
   expect((await other.done).code).toBe(0)
@@ -298,7 +298,7 @@ it('zero sets counters to zero, and says where there is no such service', async 
     return statistics?.errors
   }
   // Nobody listens where its only backend is.
-  while ((await errors()) === 0) await sleep(10)
+  await until(async () => (await errors()) !== 0)
   expect(await torb('zero', 'web')).toEqual({ code: 0, out: '', err: '' })
   expect(await errors()).toBe(0)
   expect(await torb('zero')).toEqual({ code: 0, out: '', err: '' })

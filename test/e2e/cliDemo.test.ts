@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect, it } from 'vitest'
 import { ovnMissing } from '../../lab/ovn/ovn.ts'
+import { until } from '../../lab/until.ts'
 
 const binary = fileURLToPath(new URL('../../bin/torb', import.meta.url))
 
@@ -45,7 +46,7 @@ it('plays the tutorial, sees balance and health behave, and leaves nothing behin
 it.each(['SIGINT', 'SIGTERM'] as const)('%s ends it and all its processes', async (signal) => {
   const temporary = await mkdtemp(join(tmpdir(), 'torb-demo-test-'))
   const { child, output, done } = demo(temporary)
-  while (!output().includes('requests at')) await new Promise((resolve) => setTimeout(resolve, 50))
+  await until(() => output().includes('requests at'))
   expect((await processesOf(temporary)).length).toBeGreaterThan(4)
   child.kill(signal)
   expect(await done).toBe(1)

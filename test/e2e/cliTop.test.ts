@@ -10,6 +10,7 @@ import { commands } from '../../src/cli/index.ts'
 import { openRest } from '../../src/cli/rest.ts'
 import { runCommandLine } from '../../src/cli/run.ts'
 import { startDaemon } from '../../src/daemon/daemon.ts'
+import { until } from '../../lab/until.ts'
 
 /** A terminal of 100 × 20 characters, with somebody at its keys. */
 function terminal() {
@@ -40,7 +41,7 @@ function terminal() {
       (_, row) => term.buffer.active.getLine(row)?.translateToString(true) ?? '',
     ).join('\n')
   const shows = async (pattern: RegExp): Promise<void> => {
-    while (!pattern.test(page())) await sleep(20)
+    await until(() => pattern.test(page()), String(pattern))
   }
   return {
     io,

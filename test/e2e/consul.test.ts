@@ -7,6 +7,7 @@ import { startConsul } from '../../src/announce/consul/consul.ts'
 import type { OpenControl } from '../../src/control/open.ts'
 import { memoryControl } from '../fixtures/memoryControl.ts'
 import { MemoryStore } from '../fixtures/memoryStore.ts'
+import { until } from '../../lab/until.ts'
 
 const missing = consulMissing()
 
@@ -16,11 +17,6 @@ async function put(consul: Consul, path: string, body: object = {}): Promise<voi
     body: JSON.stringify(body),
   })
   expect(answer.status).toBe(200)
-}
-
-/** Waits until it holds; the test's own limit ends it where it never does. */
-async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await holds())) await sleep(20)
 }
 
 describe.skipIf(missing !== null)(`Consul${missing === null ? '' : ` (skipped: ${missing})`}`, () => {
@@ -41,7 +37,7 @@ describe.skipIf(missing !== null)(`Consul${missing === null ? '' : ` (skipped: $
       now: Date.now,
       random: Math.random,
     })
-  const inStep = (): Promise<void> => until(() => announcer.status().state === 'in step')
+  const inStep = (): Promise<number> => until(() => announcer.status().state === 'in step')
   const create = (id: string, host: string, port: number | 'any'): Promise<void> =>
     control.createService(
       id,

@@ -7,7 +7,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { Etcd, etcdMissing } from '../../lab/etcd.ts'
 import { get, named } from '../../src/gateway/gatewaySuite.ts'
 import { Writer } from '../../src/sources/etcd/writer.ts'
-import { followEtcd, keyOf, routeByEtcd, until, valueOf } from '../etcdRig.ts'
+import { followEtcd, keyOf, routeByEtcd, valueOf } from '../etcdRig.ts'
+import { until } from '../../lab/until.ts'
 import { freePort, request, runTorb } from '../rig.ts'
 
 const missing = etcdMissing()

@@ -7,7 +7,8 @@ import { Etcd, etcdMissing } from '../../lab/etcd.ts'
 import { get, startInstance, type Instance } from '../../src/gateway/gatewaySuite.ts'
 import { feedbackDefaults } from '../../src/sources/feedback/controller.ts'
 import { startFeedback } from '../../src/sources/feedback/start.ts'
-import { keyOf, routeByEtcd, until, valueOf, type RoutedChain } from '../etcdRig.ts'
+import { keyOf, routeByEtcd, valueOf, type RoutedChain } from '../etcdRig.ts'
+import { until } from '../../lab/until.ts'
 import { freePort, request, runTorb } from '../rig.ts'
 
 const missing = etcdMissing()

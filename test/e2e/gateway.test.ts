@@ -6,7 +6,8 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { Etcd, etcdMissing } from '../../lab/etcd.ts'
 import { named, startInstance } from '../../src/gateway/gatewaySuite.ts'
-import { keyOf, until, valueOf } from '../etcdRig.ts'
+import { keyOf, valueOf } from '../etcdRig.ts'
+import { until } from '../../lab/until.ts'
 import { freePort, request, runTorb, startDaemon, type Running } from '../rig.ts'
 
 /** `torb gateway` on free ports, with no variable of the edgerun balancer but those given. */

@@ -7,7 +7,7 @@ import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import { expect, it } from 'vitest'
 import { parseFunction } from '../../src/model/function.ts'
-import { until } from '../etcdRig.ts'
+import { until } from '../../lab/until.ts'
 import { freePort, request } from '../rig.ts'
 
 const page = readFileSync(new URL('../../docs/gateway.md', import.meta.url), 'utf8')

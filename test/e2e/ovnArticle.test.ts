@@ -1,10 +1,10 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { startArticle, type Article } from '../../lab/ovn/article.ts'
 import { articleCases } from '../../lab/ovn/articleCases.ts'
 import { ovnMissing } from '../../lab/ovn/ovn.ts'
 import type { RunningDaemon } from '../rig.ts'
 import { play, startTorb } from './ovnArticle.ts'
+import { until } from '../../lab/until.ts'
 
 const missing = ovnMissing()
 if (missing !== null) console.log(`skipped: the article on OVN's load balancer: ${missing}`)
@@ -31,7 +31,7 @@ describe.skipIf(missing !== null)("the article on OVN's load balancer (2016), it
   it('leaves nothing of services that were deleted', async () => {
     const { lab } = article
     // A row that resets connections may stand a moment longer.
-    while ((await lab.nbctl('--bare', '--columns=name', 'list', 'Load_Balancer')) !== '') await sleep(20)
+    await until(async () => (await lab.nbctl('--bare', '--columns=name', 'list', 'Load_Balancer')) === '')
     expect(await lab.nbctl('get', 'Logical_Router', 'edge1', 'options')).not.toContain('lb_force_snat_ip')
   })
 })

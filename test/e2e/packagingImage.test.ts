@@ -10,6 +10,7 @@ import { buildDeb } from '../../packaging/deb.ts'
 import { buildImage } from '../../packaging/image/build.ts'
 import { capabilityMask } from '../fixtures/unit.ts'
 import type { HttpActor } from './packaging.actor.ts'
+import { until } from '../../lab/until.ts'
 
 const missing = engineMissing()
 if (missing !== null) console.log(`skipped: the image: ${missing}`)
@@ -202,9 +203,4 @@ interface DaemonSet {
       }
     }
   }
-}
-
-/** Waits for a condition, at most until the test's own limit. */
-async function until(condition: () => Promise<boolean>): Promise<void> {
-  while (!(await condition())) await new Promise((resolve) => setTimeout(resolve, 50))
 }

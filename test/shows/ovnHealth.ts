@@ -4,6 +4,7 @@ import { ovnMissing } from '../../lab/ovn/ovn.ts'
 import { startTorb } from '../e2e/ovnArticle.ts'
 import type { RunningDaemon } from '../rig.ts'
 import type { Show } from './show.ts'
+import { until } from '../../lab/until.ts'
 
 interface Trial {
   /** Milliseconds from the server's end until Torb tells it is Down, and until the last connection that failed. */
@@ -35,7 +36,7 @@ export const ovnHealth: Show = {
       await serve(torb, protocol, seconds)
       const trials: Trial[] = []
       for (let i = 0; i < (size === 'full' ? 10 : 1); i++) {
-        await until(torb, ({ status, health }) => status === 0 && health > 0)
+        await shows(torb, ({ status, health }) => status === 0 && health > 0)
         await sleep(Math.random() * seconds * 1000)
         trials.push(await stop(article, torb, protocol, size === 'full' && i === 0 ? 10 : 1))
       }
@@ -87,14 +88,14 @@ async function stop(
       await sleep(clientEveryMs)
     }
   })()
-  await until(torb, ({ status }) => status === 1)
+  await shows(torb, ({ status }) => status === 1)
   const told = performance.now() - stopped
   await sleep(500)
   over.abort()
   await asked
   await article.startServer('vm2')
   const started = performance.now()
-  await until(torb, ({ status }) => status === 0)
+  await shows(torb, ({ status }) => status === 0)
   const back = performance.now() - started
   const seen: number[] = []
   for (let i = 0; i < weights; i++) {
@@ -118,8 +119,8 @@ async function shown(torb: RunningDaemon): Promise<Shown> {
   return { ...metrics, ...options }
 }
 
-async function until(torb: RunningDaemon, holds: (backend: Shown) => boolean): Promise<void> {
-  while (!holds(await shown(torb))) await sleep(5)
+async function shows(torb: RunningDaemon, suits: (backend: Shown) => boolean): Promise<void> {
+  await until(async () => suits(await shown(torb)))
 }
 
 function spread(values: readonly number[]): string {

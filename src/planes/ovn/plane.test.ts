@@ -2,6 +2,8 @@ import { isDeepStrictEqual } from 'node:util'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { ovnMissing, startOvn, type OvnLab } from '../../../lab/ovn/ovn.ts'
+import { OvsdbProxy } from '../../../lab/ovn/ovsdbProxy.ts'
+import { until } from '../../../lab/until.ts'
 import { plainDestination, plainService } from '../plain.ts'
 import type { Change, Confirmation, Outcome, VirtualService } from '../plane.ts'
 import { OvnPlane, type OvnOptions } from './plane.ts'
@@ -29,11 +31,6 @@ const log = { info() {}, warn() {} }
 /** @returns the refusals, '' where one was done */
 const texts = (outcomes: readonly Outcome[]): string[] =>
   outcomes.map((outcome) => (outcome.ok ? '' : `${outcome.error.code}: ${outcome.error.message}`))
-
-async function until(done: () => boolean | Promise<boolean>): Promise<void> {
-  for (let turn = 0; turn < 1000 && !(await done()); turn++) await sleep(10)
-  expect(await done()).toBe(true)
-}
 
 describe.skipIf(missing !== null)('the ovn plane', () => {
   let lab: OvnLab
@@ -481,6 +478,29 @@ describe.skipIf(missing !== null)('the ovn plane', () => {
     await plane.flush()
     await plane.close()
     await reading
+    plane = await openPlane()
+  })
+
+  it('takes back what was done without an answer, over writes that were refused since and another loss', async () => {
+    await plane.close()
+    await using proxy = await OvsdbProxy.start(lab.nbAddress)
+    plane = await openPlane({ northbound: [proxy.address], patienceMs: 0 })
+    const [two, three] = [2, 3].map((weight) =>
+      service({ destinations: [plainDestination('10.0.0.2', { weight }), plainDestination('10.0.0.3')] }),
+    )
+    expect(await add(web)).toEqual([''])
+    proxy.lost = 2
+    expect(await apply(change(web, two ?? web))).toEqual([expect.stringContaining('not known whether')])
+    expect(await apply(change(web, three ?? web))).toEqual([expect.stringContaining('unreachable: ')])
+    // The second one is lost with the answer to what took the first one back.
+    await until(async () => proxy.lost === 0 && (await plane.facts())['writer'] === true)
+    await until(
+      async () => isDeepStrictEqual([...(await observed()).values()], [web]),
+      'what was acknowledged',
+      5000,
+    )
+    await plane.flush()
+    await plane.close()
     plane = await openPlane()
   })
 

@@ -27,7 +27,7 @@ export class Writer {
   readonly #lock: OvsdbLock
   readonly #options: WriterOptions
   readonly #unwatch: () => void
-  /** Services of which it is not known whether a change that failed was done after all, and how they are to be. */
+  /** Services of which it is not known whether a change that failed was done after all, and how they were when last acknowledged. */
   readonly #unsettled = new Map<ServiceId, VirtualService | null>()
   #last: Promise<unknown> = Promise.resolve()
   #closed = false
@@ -37,7 +37,7 @@ export class Writer {
     this.#lock = lock
     this.#options = options
     this.#unwatch = lock.watch((held) => {
-      if (held && this.#unsettled.size > 0) void this.#inTurn(() => this.#settle())
+      if (held) void this.#inTurn(() => this.#settle())
     })
   }
 
@@ -49,9 +49,12 @@ export class Writer {
 
   /** One outcome a change, in order. Of a service at most one change. */
   carryOut(changes: readonly ServiceChange[]): Promise<readonly Outcome[]> {
-    return this.#inTurn(() => {
-      for (const { key } of changes) this.#unsettled.delete(key)
-      return this.#carryOut(changes)
+    return this.#inTurn(async () => {
+      const outcomes = await this.#carryOut(changes)
+      changes.forEach(({ key }, index) => {
+        if (outcomes[index]?.ok === true) this.#unsettled.delete(key)
+      })
+      return outcomes
     })
   }
 
@@ -104,7 +107,7 @@ export class Writer {
           if (!sent && broken === null) return changes.map(() => ({ ok: false, error }))
           broken ??= error
           if (await this.#reconnected(deadline)) continue
-          for (const [key, spec] of before) this.#unsettled.set(key, spec)
+          for (const [key, spec] of before) if (!this.#unsettled.has(key)) this.#unsettled.set(key, spec)
           return changes.map(() => ({ ok: false, error: broken ?? error }))
         }
         if (isRace(error) && race < mostRaces) {
@@ -170,20 +173,23 @@ export class Writer {
 
   /** Takes back what failed and was done after all. */
   async #settle(): Promise<void> {
-    if (this.#closed) return
+    if (this.#closed || this.#unsettled.size === 0) return
     const changes = [...this.#unsettled].map(([key, after]): ServiceChange => ({
       key,
       before: this.#view.own.spec(key),
       after,
     }))
-    this.#unsettled.clear()
     const outcomes = await this.#carryOut(changes)
-    outcomes.forEach((outcome, index) => {
-      if (outcome.ok) return
-      this.#options.warn(
-        { plane: 'ovn', service: changes[index]?.key },
-        `a write that failed could not be taken back: ${outcome.error.message}`,
-      )
+    changes.forEach(({ key }, index) => {
+      const outcome = outcomes[index]
+      // The next connection settles it.
+      if (outcome?.ok === false && outcome.error.code === 'unreachable') return
+      this.#unsettled.delete(key)
+      if (outcome?.ok === false)
+        this.#options.warn(
+          { plane: 'ovn', service: key },
+          `a write that failed could not be taken back: ${outcome.error.message}`,
+        )
     })
   }
 }

@@ -1,7 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { Destination, VirtualService } from '../plane.ts'
-import { Rig, until } from './rig.ts'
+import { Rig } from './rig.ts'
+import { until } from '../../../lab/until.ts'
 
 /** Without ovf, which refuses where all have as many connections as weight, and without those that hash to one backend. */
 const schedulers = ['rr', 'wrr', 'lc', 'wlc', 'sed', 'nq', 'lblc', 'lblcr', 'fo', 'twos'] as const

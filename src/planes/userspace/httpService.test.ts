@@ -4,7 +4,8 @@ import type { AddressInfo } from 'node:net'
 import { describe, expect, it } from 'vitest'
 import type { Destination, VirtualService } from '../plane.ts'
 import { HttpUpstreams } from './httpUpstreams.ts'
-import { freePort, Rig, transports, until } from './rig.ts'
+import { freePort, Rig, transports } from './rig.ts'
+import { until } from '../../../lab/until.ts'
 
 interface Answer {
   readonly status: number

@@ -5,7 +5,8 @@ import { describe, expect, it } from 'vitest'
 import { portable } from '../../proxy/portable/transport.ts'
 import type { Flow, VirtualService } from '../plane.ts'
 import { noRates } from './estimator.ts'
-import { ended, freePort, Rig, transports, until } from './rig.ts'
+import { ended, freePort, Rig, transports } from './rig.ts'
+import { until } from '../../../lab/until.ts'
 
 async function observed(rig: Rig): Promise<VirtualService[]> {
   const specs = []

@@ -7,6 +7,7 @@ import { portable } from '../../proxy/portable/transport.ts'
 import { openRingTransport } from '../../proxy/ring/transport.ts'
 import type { Change, Destination, ServiceCounters, VirtualService } from '../plane.ts'
 import { openUserspace, type UserspaceOptions, type UserspacePlane } from './plane.ts'
+import { until } from '../../../lab/until.ts'
 
 const noRing = await ringMissing()
 if (noRing !== null) console.warn(`skipped: the userspace plane on the ring, as ${noRing}`)
@@ -165,9 +166,4 @@ export function ended(socket: Socket, then: (socket: Socket) => void = () => {})
     socket.on('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message))
     socket.on('end', () => resolve(text))
   })
-}
-
-/** Waits until it holds; a test's own time limit ends it otherwise. */
-export async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await holds())) await new Promise((resolve) => setTimeout(resolve, 2))
 }

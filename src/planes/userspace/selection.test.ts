@@ -3,7 +3,8 @@ import type { Socket } from 'node:net'
 import { describe, expect, it } from 'vitest'
 import { schedulerNames } from '../../model/names.ts'
 import type { Destination, VirtualService } from '../plane.ts'
-import { Rig, transports, until } from './rig.ts'
+import { Rig, transports } from './rig.ts'
+import { until } from '../../../lab/until.ts'
 
 async function three(rig: Rig, weights = [100, 100, 100]): Promise<Destination[]> {
   const destinations = []

@@ -2,7 +2,8 @@ import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import type { Socket } from 'node:net'
 import { describe, expect, it } from 'vitest'
-import { ended, freePort, Rig, transports, until } from './rig.ts'
+import { ended, freePort, Rig, transports } from './rig.ts'
+import { until } from '../../../lab/until.ts'
 
 const zero = { connections: 0, active: 0, inactive: 0, errors: 0 }
 

@@ -4,7 +4,8 @@ import type { Socket } from 'node:net'
 import { afterEach, describe, expect, it } from 'vitest'
 import { ringMissing } from '../../kernel/uring/probe.ts'
 import type { StreamEvents } from '../stream.ts'
-import { pattern, Rig, until, whole } from './rig.ts'
+import { pattern, Rig, whole } from './rig.ts'
+import { until } from '../../../lab/until.ts'
 import type { RingStream } from './stream.ts'
 
 const missing = await ringMissing()

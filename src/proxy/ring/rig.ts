@@ -46,11 +46,6 @@ export function driven(stream: RingStream): RingStream {
   return stream
 }
 
-/** Once it is so; for ever, where it never is. */
-export async function until(isSo: () => boolean): Promise<void> {
-  while (!isSo()) await new Promise((resolve) => setTimeout(resolve, 1))
-}
-
 /** Sends back what comes, and ends after the peer. */
 export function echo(stream: RingStream): StreamEvents {
   const receive = (connection: number): void =>

@@ -6,7 +6,8 @@ import { ringMissing } from '../../kernel/uring/probe.ts'
 import { listenOn, type ListeningSocket } from '../../kernel/uring/sockets.ts'
 import { openWake, type Wake } from '../../kernel/uring/wake.ts'
 import type { EchoWorkerData } from './echo.actor.ts'
-import { Rig, until, whole } from './rig.ts'
+import { Rig, whole } from './rig.ts'
+import { until } from '../../../lab/until.ts'
 
 const missing = await ringMissing()
 if (missing !== null) console.warn(`skipped: Workers that live for a ring, as ${missing}`)

@@ -9,7 +9,8 @@ import { ringMissing } from '../../kernel/uring/probe.ts'
 import { listenOn } from '../../kernel/uring/sockets.ts'
 import type { Endpoint, StreamEvents } from '../stream.ts'
 import { streamSuite } from '../streamSuite.ts'
-import { driven, echo, pattern, Rig, until, whole } from './rig.ts'
+import { driven, echo, pattern, Rig, whole } from './rig.ts'
+import { until } from '../../../lab/until.ts'
 import { RingStream } from './stream.ts'
 
 const missing = await ringMissing()

@@ -1,9 +1,9 @@
 import { Agent } from 'node:http'
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { Figures, Show } from '../show.ts'
 import { ask, type Got } from './client.ts'
 import { ejectionsAndFloor } from './ejections.ts'
 import { overTransports, startGateway, startInstances, type RunningGateway } from './processes.ts'
+import { until } from '../../../lab/until.ts'
 
 /** What a client gets of an instance that does this (misbehaviour.ts); 'cut': what came before is a part, and seen as such. */
 const expected: Readonly<Record<string, number | 'cut'>> = {
@@ -92,8 +92,11 @@ async function statuses(gateway: RunningGateway): Promise<Figures> {
       isRight(`the request after ${path}`, await ask(port, '/function/bad/ok', { agent }), 'A')
   }
   agent.destroy()
-  const active = (await gateway.actor.state('bad'))?.instances[0]?.active
-  if (active !== 0) throw new Error(`${active} requests are still counted as under way`)
+  // A client may have its answer before the Worker has seen that it was sent.
+  await until(
+    async () => (await gateway.actor.state('bad'))?.instances[0]?.active === 0,
+    'the end of all requests that are counted as under way',
+  )
   return {
     'faults, each by GET and POST': Object.keys(expected).length,
     'wrong statuses': 0,
@@ -130,18 +133,15 @@ async function queued(
   isOverloaded('the fourth request', refused)
   const waiting = (await actor.state('one'))?.waiting
   if (waiting !== 2) throw new Error(`${waiting} requests wait instead of 2`)
-  for (let left = 3; left > 0;) {
-    if (await release()) left--
-    else await sleep(2)
-  }
+  for (let left = 3; left > 0; left--) await until(release)
   const served = (await Promise.all(asks)).filter(({ status }) => status === 200)
   if (served.length !== 3) throw new Error(`${served.length} of 3 requests were served`)
 
   await actor.put('one', { ips, weights: [1], limits: { ...limits, wait: '1s' } })
   const first = ask(port, '/function/one/hold')
-  while (((await actor.state('one'))?.instances[0]?.active ?? 0) === 0) await sleep(2)
+  await until(async () => ((await actor.state('one'))?.instances[0]?.active ?? 0) > 0)
   isOverloaded('the one that waited too long', await ask(port, '/function/one/ok'))
-  while (!(await release())) await sleep(2)
+  await until(release)
   isRight('the one that was held', await first, 'Q')
   const state = await actor.state('one')
   if (state?.overloaded !== 1 || state.expired !== 1 || state.waiting !== 0)

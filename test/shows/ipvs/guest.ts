@@ -40,12 +40,3 @@ export async function done(guest: IpvsGuest, method: string, path: string, body?
   if (answer.status === 200) return answer.body
   throw new Error(`${method} ${path}: ${answer.status} ${JSON.stringify(answer.body)}`)
 }
-
-/** Asks until the answer suits. @returns the milliseconds that took @throws Error that names what did not come */
-export async function until(what: string, limitMs: number, holds: () => Promise<boolean>): Promise<number> {
-  const begin = performance.now()
-  while (!(await holds())) {
-    if (performance.now() - begin > limitMs) throw new Error(`${what} did not come within ${limitMs} ms`)
-  }
-  return performance.now() - begin
-}

@@ -1,6 +1,7 @@
 import { umlMissing } from '../../../lab/uml/install.ts'
 import type { Show } from '../show.ts'
-import { done, inIpvsKernel, until, type IpvsGuest } from './guest.ts'
+import { done, inIpvsKernel, type IpvsGuest } from './guest.ts'
+import { until } from '../../../lab/until.ts'
 
 const data = '/run/torb-ownership'
 const args = (plane: string): string[] => ['--plane', plane, '--data', data, '-i', 'lo']
@@ -40,8 +41,10 @@ export const ipvsOwnership: Show = {
         // What ipvsadm -C took of the stranger is not Torb's to bring back.
         const expected = line === '-C' ? whole.filter((rule) => !stranger.includes(rule)) : whole
         repairs.push(
-          await until(`the repair of ipvsadm ${line}`, 10_000, async () =>
-            same(await rules(guest), expected),
+          await until(
+            async () => same(await rules(guest), expected),
+            `the repair of ipvsadm ${line}`,
+            10_000,
           ),
         )
       }

@@ -1,6 +1,7 @@
 import { umlMissing } from '../../../lab/uml/install.ts'
 import type { Show } from '../show.ts'
-import { counted, done, inIpvsKernel, until } from './guest.ts'
+import { counted, done, inIpvsKernel } from './guest.ts'
+import { until } from '../../../lab/until.ts'
 
 const data = '/run/torb-scale'
 const file = '/run/torb-scale.json'
@@ -20,10 +21,10 @@ export const ipvsScale: Show = {
       await guest.span()
       await guest.signal('SIGHUP')
       const all: Record<string, number> = {}
-      const took = await until(`${count} services`, 60_000, async () => {
+      const took = await until(async () => {
         for (const [key, number] of Object.entries(await guest.traced())) all[key] = (all[key] ?? 0) + number
         return counted(all, 'addDestination') >= count * 10
-      })
+      }, `${count} services`)
       const programmed = await guest.span()
       const listed = (await guest.ipvsadm(['-Sn'])).split('\n').filter((line) => line !== '').length
       if (listed !== count * 11) throw new Error(`ipvsadm lists ${listed} lines instead of ${count * 11}`)

@@ -3,16 +3,11 @@ import { randomUUID } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import {
-  connectNorthbound,
-  insertNamed,
-  namesIn,
-  until,
-  type Northbound,
-} from '../../../../lab/ovn/ovsdbClient.ts'
+import { connectNorthbound, insertNamed, namesIn, type Northbound } from '../../../../lab/ovn/ovsdbClient.ts'
 import { ovnSchemas, ovsdbMissing, OvsdbServers } from '../../../../lab/ovn/ovsdbServers.ts'
 import { Refusal } from '../../../model/refusal.ts'
 import { OvsdbError, type Operation } from './ovsdb.ts'
+import { until } from '../../../../lab/until.ts'
 
 const missing = ovsdbMissing()
 if (missing !== null) console.log(`skipped: an OVSDB server: ${missing}`)

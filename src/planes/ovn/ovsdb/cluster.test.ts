@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { connectNorthbound, insertNamed, nameOf, namesIn, until } from '../../../../lab/ovn/ovsdbClient.ts'
+import { connectNorthbound, insertNamed, nameOf, namesIn } from '../../../../lab/ovn/ovsdbClient.ts'
+import { until } from '../../../../lab/until.ts'
 import { OvsdbProxy } from '../../../../lab/ovn/ovsdbProxy.ts'
 import { ovnSchemas, ovsdbMissing, OvsdbServers } from '../../../../lab/ovn/ovsdbServers.ts'
 

@@ -1,7 +1,8 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { connectNorthbound, insertNamed, namesIn, until } from '../../../../lab/ovn/ovsdbClient.ts'
+import { connectNorthbound, insertNamed, namesIn } from '../../../../lab/ovn/ovsdbClient.ts'
+import { until } from '../../../../lab/until.ts'
 import { OvsdbProxy } from '../../../../lab/ovn/ovsdbProxy.ts'
 import { ovnSchemas, ovsdbMissing, OvsdbServers } from '../../../../lab/ovn/ovsdbServers.ts'
 

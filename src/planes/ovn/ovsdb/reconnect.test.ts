@@ -13,12 +13,12 @@ import {
   nameOf,
   namesIn,
   northboundTables,
-  until,
   type Northbound,
 } from '../../../../lab/ovn/ovsdbClient.ts'
 import { OvsdbProxy } from '../../../../lab/ovn/ovsdbProxy.ts'
 import { ovnSchemas, ovsdbMissing, OvsdbServers } from '../../../../lab/ovn/ovsdbServers.ts'
 import { Refusal } from '../../../model/refusal.ts'
+import { until } from '../../../../lab/until.ts'
 
 const missing = ovsdbMissing()
 if (missing !== null) console.log(`skipped: an OVSDB client: ${missing}`)

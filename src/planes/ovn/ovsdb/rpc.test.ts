@@ -1,11 +1,11 @@
 import { duplexPair, type Duplex } from 'node:stream'
-import { setTimeout as sleep } from 'node:timers/promises'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { Unusable } from './address.ts'
 import { ProtocolError, Splitter } from './framing.ts'
 import { OvsdbError } from './ovsdb.ts'
 import { Rpc } from './rpc.ts'
+import { until } from '../../../../lab/until.ts'
 
 const never = 1 << 30
 
@@ -38,10 +38,6 @@ class Peer {
   hangUp(): void {
     this.#socket.end()
   }
-
-  async until(happened: () => boolean): Promise<void> {
-    while (!happened()) await sleep(1)
-  }
 }
 
 const as = (result: unknown): unknown => result
@@ -50,7 +46,7 @@ describe('JSON-RPC', () => {
   it('gives each request its answer, in whatever order they come', async () => {
     const peer = new Peer()
     const answers = Promise.all([peer.rpc.ask('one', [1], as), peer.rpc.ask('two', [2], as)])
-    await peer.until(() => peer.got.length === 2)
+    await until(() => peer.got.length === 2)
     expect(peer.got.map(({ method, params }) => [method, params])).toEqual([
       ['one', [1]],
       ['two', [2]],
@@ -102,7 +98,7 @@ describe('JSON-RPC', () => {
     const peer = new Peer()
     peer.say({ method: 'echo', params: ['hello', 1], id: 'echo' })
     peer.say({ method: 'transact', params: [], id: 7 })
-    await peer.until(() => peer.got.length === 2)
+    await until(() => peer.got.length === 2)
     expect(peer.got).toEqual([
       { id: 'echo', result: ['hello', 1], error: null },
       { id: 7, result: null, error: 'unknown method' },
@@ -121,7 +117,7 @@ describe('JSON-RPC', () => {
   it('keeps one that answers its echoes', async () => {
     const peer = new Peer(50)
     for (let echoes = 0; echoes < 3; echoes++) {
-      await peer.until(() => peer.got.length > echoes)
+      await until(() => peer.got.length > echoes)
       peer.say({ id: peer.got.at(-1)?.['id'], result: [], error: null })
     }
     expect(peer.got.map(({ method }) => method)).toEqual(['echo', 'echo', 'echo'])
@@ -187,7 +183,7 @@ describe('JSON-RPC', () => {
         for (const message of messages) peer.say(message)
         peer.hangUp()
         await asked
-        await peer.until(() => peer.ended.length > 0)
+        await until(() => peer.ended.length > 0)
         expect(peer.ended).toHaveLength(1)
       }),
     )
