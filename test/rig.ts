@@ -92,7 +92,13 @@ export async function startDaemon(
     'userspace',
     ...(options.args ?? []),
   ]
-  const running = await runTorb(args, /^torb ready /, options.env)
+  const removeData = async (): Promise<void> => {
+    if (options.data === undefined) await rm(data, { recursive: true, force: true })
+  }
+  const running = await runTorb(args, /^torb ready /, options.env).catch(async (error: unknown) => {
+    await removeData()
+    throw error
+  })
   const url = /http:\S+|https:\S+/.exec(running.lines.at(-1) ?? '')?.[0] ?? ''
   const api = (method: string, path: string, body?: unknown): Promise<Answer> =>
     request(`${url}${path}`, method, body)
@@ -109,7 +115,7 @@ export async function startDaemon(
     },
     async [Symbol.asyncDispose]() {
       await running.end()
-      if (options.data === undefined) await rm(data, { recursive: true, force: true })
+      await removeData()
     },
   }
 }
