@@ -1,10 +1,8 @@
 import { execFile, execFileSync, spawn, type ChildProcess } from 'node:child_process'
-import { once } from 'node:events'
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { existsSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
+import { Cluster, clusterDirectory } from './cluster.ts'
 import { freePorts } from './consul.ts'
 import { labCache, unpackedPackages } from './debianPackages.ts'
 
@@ -14,9 +12,6 @@ const exec = promisify(execFile)
 const packages = ['etcd-server', 'etcd-client']
 
 const home = join(labCache, 'etcd')
-
-/** How long a member may take until it has a leader. */
-const startLimitMs = 30_000
 
 /**
  * Downloads and unpacks etcd (13 MB) into `.lab/` of the checkout, once.
@@ -45,27 +40,26 @@ interface Member {
   /** URL for clients. */
   readonly url: string
   readonly peer: string
-  process: ChildProcess | null
 }
 
 /** A real etcd of one or more members on ports of its own of the loopback interface. It ends with this process. */
-export class Etcd implements AsyncDisposable {
+export class Etcd extends Cluster {
   /** null: without TLS. */
   readonly tls: EtcdTls | null
+  protected readonly probeEveryMs = 50
   readonly #members: readonly Member[]
-  readonly #directory: string
   /** What etcdctl says who it is; none before `enableAuth`. */
   #user: string | null = null
 
   private constructor(members: readonly Member[], directory: string, tls: EtcdTls | null) {
+    super(directory, members.length)
     this.#members = members
-    this.#directory = directory
     this.tls = tls
   }
 
   /** Starts `members` members; with `tls`, clients need a certificate, which is made. */
   static async start({ members = 1, tls = false } = {}): Promise<Etcd> {
-    const directory = mkdtempSync(join(tmpdir(), 'torb-etcd-'))
+    const directory = clusterDirectory('torb-etcd-')
     const ports = await freePorts(2 * members)
     const scheme = tls ? 'https' : 'http'
     const etcd = new Etcd(
@@ -73,19 +67,11 @@ export class Etcd implements AsyncDisposable {
         name: `m${i}`,
         url: `${scheme}://127.0.0.1:${ports[2 * i]}`,
         peer: `http://127.0.0.1:${ports[2 * i + 1]}`,
-        process: null,
       })),
       directory,
       tls ? makeCertificates(directory) : null,
     )
-    process.once('exit', etcd.#killAll)
-    try {
-      await etcd.start()
-      return etcd
-    } catch (error) {
-      await etcd[Symbol.asyncDispose]()
-      throw error
-    }
+    return await etcd.started()
   }
 
   /** URLs for clients. */
@@ -93,39 +79,10 @@ export class Etcd implements AsyncDisposable {
     return this.#members.map(({ url }) => url)
   }
 
-  /** Starts the members that do not run, or the one at `index`, and waits until they have a leader. */
-  async start(index?: number): Promise<void> {
-    const chosen = this.#chosen(index).filter(({ process }) => process === null)
-    const outputs = chosen.map((member) => this.#spawn(member))
-    await Promise.all(chosen.map((member, i) => this.#healthy(member, outputs[i] ?? [])))
-  }
-
-  /** Ends all members, or the one at `index`, as a power cut would. */
-  async kill(index?: number): Promise<void> {
-    await Promise.all(
-      this.#chosen(index).map(async (member) => {
-        const child = member.process
-        member.process = null
-        if (child === null || child.exitCode !== null || child.signalCode !== null) return
-        child.kill('SIGKILL')
-        await once(child, 'exit')
-      }),
-    )
-  }
-
-  /** Holds the member at `index` up, as an overloaded machine would, until `resume`. */
-  pause(index: number): void {
-    this.#members[index]?.process?.kill('SIGSTOP')
-  }
-
-  resume(index: number): void {
-    this.#members[index]?.process?.kill('SIGCONT')
-  }
-
   /** Ends all members and removes what they held; `start` brings up an empty etcd of the same ports. */
   async empty(): Promise<void> {
     await this.kill()
-    for (const { name } of this.#members) rmSync(join(this.#directory, name), { recursive: true })
+    for (const { name } of this.#members) rmSync(join(this.directory, name), { recursive: true })
     this.#user = null
   }
 
@@ -182,26 +139,11 @@ export class Etcd implements AsyncDisposable {
     this.#user = 'root:lab'
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    process.off('exit', this.#killAll)
-    await this.kill()
-    rmSync(this.#directory, { recursive: true, force: true })
-  }
-
-  readonly #killAll = (): void => {
-    for (const { process } of this.#members) process?.kill('SIGKILL')
-    rmSync(this.#directory, { recursive: true, force: true, maxRetries: 5 })
-  }
-
-  #chosen(index: number | undefined): readonly Member[] {
-    return this.#members.filter((_, i) => index === undefined || i === index)
-  }
-
-  /** @returns the last lines of its log, growing */
-  #spawn(member: Member): string[] {
+  protected spawn(index: number): ChildProcess {
+    const member = this.#members[index]!
     const flags: Readonly<Record<string, string>> = {
       name: member.name,
-      'data-dir': join(this.#directory, member.name),
+      'data-dir': join(this.directory, member.name),
       'listen-client-urls': member.url,
       'advertise-client-urls': member.url,
       'listen-peer-urls': member.peer,
@@ -218,11 +160,11 @@ export class Etcd implements AsyncDisposable {
         : {
             'client-cert-auth': 'true',
             'trusted-ca-file': this.tls.ca,
-            'cert-file': join(this.#directory, 'server.crt'),
-            'key-file': join(this.#directory, 'server.key'),
+            'cert-file': join(this.directory, 'server.crt'),
+            'key-file': join(this.directory, 'server.key'),
           }),
     }
-    const child = spawn(
+    return spawn(
       installEtcd(),
       Object.entries(flags).map(([name, value]) => `--${name}=${value}`),
       {
@@ -231,27 +173,14 @@ export class Etcd implements AsyncDisposable {
         stdio: ['ignore', 'ignore', 'pipe'],
       },
     )
-    member.process = child
-    const log: string[] = []
-    child.stderr.setEncoding('utf8').on('data', (text: string) => {
-      log.push(text)
-      if (log.length > 50) log.shift()
-    })
-    return log
   }
 
-  async #healthy(member: Member, log: readonly string[]): Promise<void> {
-    const until = Date.now() + startLimitMs
-    for (;;) {
-      try {
-        await this.#ctl([member.url], ['endpoint', 'health'])
-        return
-      } catch (error) {
-        if (member.process?.exitCode === null && Date.now() < until) await sleep(50)
-        else
-          throw new Error(`etcd ${member.name} does not come up; its log:\n${log.join('')}`, { cause: error })
-      }
-    }
+  protected async probe(index: number): Promise<void> {
+    await this.#ctl([this.#members[index]!.url], ['endpoint', 'health'])
+  }
+
+  protected failure(index: number): string {
+    return `etcd ${this.#members[index]!.name} does not come up`
   }
 
   async #ctl(urls: readonly string[], args: readonly string[]): Promise<string> {
