@@ -1,6 +1,5 @@
 import { isDeepStrictEqual } from 'node:util'
-import { endpointText } from '../model/address.ts'
-import { flagBit, type PlaneName } from '../model/names.ts'
+import { flagBit, type PlaneName, type ServiceId } from '../model/names.ts'
 import { defaultPulse, type PulseOptions } from '../model/pulse.ts'
 import { Refusal } from '../model/refusal.ts'
 import { endpointKey } from '../planes/endpoint.ts'
@@ -10,10 +9,12 @@ import { effective } from './effective.ts'
 import { identified } from './identify.ts'
 import type { BackendRecord, ServiceRecord } from './records.ts'
 
-/** A new service and what somebody else has at its endpoint; null: the place is free. */
+/** A new service and what its plane has in its place already; null: the place is free. */
 export interface Claim {
   readonly record: ServiceRecord
   readonly found: VirtualService | null
+  /** `found` is somebody else's, and not what bears the mark of this Torb. */
+  readonly foreign: boolean
 }
 
 /** How an entry of somebody else is removed. */
@@ -36,11 +37,14 @@ export class Adoption {
   /** One claim or refusal for each service that is to be created on this plane, in order. */
   async claim(name: PlaneName, records: readonly ServiceRecord[]): Promise<(Claim | Refusal)[]> {
     const plane = this.#planes.get(name)
-    if (plane?.foreign === undefined) return records.map((record) => ({ record, found: null }))
+    if (plane?.foreign === undefined) return records.map(free)
     const wishes = records.map((record) => effective(record, newcomer, null, plane.can.checks))
     let foreign: readonly VirtualService[]
+    const marked = new Map<ServiceId, VirtualService>()
     try {
       foreign = await plane.foreign(wishes.map((wish) => endpointKey(wish)))
+      if (plane.can.attach)
+        for await (const [id, entry] of plane.observe(records.map(({ id }) => id))) marked.set(id, entry)
     } catch (error) {
       const text = error instanceof Error ? error.message : String(error)
       return records.map(() => new Refusal('unreachable', `the ${name} plane did not answer: ${text}`))
@@ -48,9 +52,11 @@ export class Adoption {
     const byEndpoint = Map.groupBy(foreign, (entry) => endpointKey(entry))
     return records.map((record, index) => {
       const wish = wishes[index]
-      const there = wish && byEndpoint.get(endpointKey(wish))
-      if (wish === undefined || there === undefined) return { record, found: null }
-      return this.#judge(plane, record, wish, there)
+      if (wish === undefined) return free(record)
+      const own = marked.get(record.id)
+      if (own !== undefined) return resume(record, wish, own, name)
+      const there = byEndpoint.get(endpointKey(wish))
+      return there === undefined ? free(record) : this.#judge(plane, record, wish, there)
     })
   }
 
@@ -64,7 +70,7 @@ export class Adoption {
     const equal = there.find((entry) => differences(wish, entry).length === 0)
     if (this.#adopt && equal !== undefined) return take(record, equal, can)
     const inTheWay = there.find((entry) => !can.attach || meet(wish, entry))
-    if (inTheWay === undefined) return { record, found: null }
+    if (inTheWay === undefined) return free(record)
     const text = `the ${can.name} plane has a service at ${endpointKey(inTheWay)} that is not Torb's`
     if (!this.#adopt) {
       return new Refusal(
@@ -79,13 +85,43 @@ export class Adoption {
   }
 }
 
+/** There is nothing in the place of this service. */
+export const free = (record: ServiceRecord): Claim => ({ record, found: null, foreign: false })
+
+/**
+ * A service that bears this Torb's mark and that its store does not know, since it is new or an older one. What differs
+ * becomes as it is asked for.
+ */
+function resume(
+  record: ServiceRecord,
+  wish: VirtualService,
+  found: VirtualService,
+  plane: PlaneName,
+): Claim | Refusal {
+  if (record.backends.length === 0 && endpointKey(found) !== endpointKey(wish)) {
+    const where =
+      found.address === ''
+        ? 'with marks that somebody changed beyond reading: describe it whole, in a file'
+        : `at ${endpointKey(found)}: ask for it there`
+    return new Refusal(
+      'refused',
+      `the ${plane} plane has service "${record.id}" of this Torb's mark, unknown to its store, ${where}, or remove it (${removals[plane] ?? 'with what made it'})`,
+    )
+  }
+  return { record: withBackends(record, found), found, foreign: false }
+}
+
+/** Who creates a service by REST gives it backends later: until then those that it has go on. */
+const withBackends = (record: ServiceRecord, { destinations }: VirtualService): ServiceRecord =>
+  record.backends.length > 0 ? record : { ...record, backends: destinations.map(adopted) }
+
 function take(record: ServiceRecord, found: VirtualService, { attach, checks }: Plane['can']): Claim {
-  // Who creates a service by REST gives it backends later: until then those that it has go on.
-  const taken = record.backends.length > 0 ? record : { ...record, backends: found.destinations.map(adopted) }
+  const taken = withBackends(record, found)
   // A virtual network's plane has to mark it as its own, and knows it by this very object.
   return {
     record: taken,
     found: attach ? found : identified(found, effective(taken, newcomer, null, checks)),
+    foreign: true,
   }
 }
 
@@ -97,15 +133,17 @@ function meet({ attach: a }: VirtualService, { attach: b }: VirtualService): boo
   )
 }
 
-/** A destination that somebody else made, as a backend that a later PUT of the same address takes the place of. */
+/** A destination that a plane was found to have, as a backend that a later PUT of its name or address takes the place of. */
 export function adopted(destination: Destination, index: number): BackendRecord {
-  const { address, port, weight, forwarding, tunnel, upperThreshold, lowerThreshold, check } = destination
+  const { id, address, port, weight, maxWeight, forwarding, tunnel, check } = destination
+  const { upperThreshold, lowerThreshold } = destination
   return {
-    id: endpointText(address, port),
+    id,
     options: {
       host: address,
       port,
-      weight,
+      // What nothing checks any more stays as it is, in or out.
+      weight: check === null ? weight : maxWeight,
       method: forwarding,
       pulse: check === null ? { ...defaultPulse, type: 'none' } : pulseOf(check),
       ...(tunnel === null || tunnel.type === 'ipip' ? {} : { tunnel }),

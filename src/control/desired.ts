@@ -55,7 +55,8 @@ export const createBackend =
   (id: BackendId, options: BackendOptions, address: string, by: Owner): Step =>
   (current) => {
     if (current === null) throw unknown()
-    if (current.backends.some((backend) => backend.id === id)) throw exists()
+    const namesake = current.backends.find((backend) => backend.id === id)
+    if (namesake !== undefined && namesake.adopted !== true) throw exists()
     const record = owned(current, by, 'given backends')
     checkFamily(record, address)
     if ((options.port === 0) !== (record.options.port === 'any')) throw invalid(message.endpointMissing)
@@ -63,20 +64,17 @@ export const createBackend =
       (backend) => backend.address === address && backend.options.port === options.port,
     )
     keepsPort(record.options, id, options)
-    if (twin?.adopted === true) {
-      const taken: BackendRecord = { id, options, address, override: null, drainUntil: 0, order: twin.order }
-      return { ...record, backends: record.backends.map((backend) => (backend === twin ? taken : backend)) }
-    }
-    if (twin !== undefined) {
+    if (twin !== undefined && twin.adopted !== true) {
       throw exists(
         `${message.exists}: backend "${twin.id}" of service "${record.id}" is ${address}:${options.port} already`,
       )
     }
-    const order = 1 + (record.backends.at(-1)?.order ?? 0)
-    return {
-      ...record,
-      backends: [...record.backends, { id, options, address, override: null, drainUntil: 0, order }],
-    }
+    const replaced = twin ?? namesake
+    const order = replaced?.order ?? 1 + (record.backends.at(-1)?.order ?? 0)
+    const made: BackendRecord = { id, options, address, override: null, drainUntil: 0, order }
+    if (replaced === undefined) return { ...record, backends: [...record.backends, made] }
+    const backends = record.backends.filter((backend) => backend !== namesake || backend === replaced)
+    return { ...record, backends: backends.map((backend) => (backend === replaced ? made : backend)) }
   }
 
 export const changeBackend =

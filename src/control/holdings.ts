@@ -43,7 +43,7 @@ export async function openPlane(
   if (unknown.length > 0)
     log.warn(
       { plane: name, services: unknown.slice(0, mostNames), count: unknown.length },
-      'services bear the mark of this Torb and are not known here, and stay: another Torb with the same mark made them, or the store is an older one; create them anew, or remove them by hand or with -f',
+      'services bear the mark of this Torb and are not known here, and stay: another Torb with the same mark made them, or the store is new or an older one; create them anew, which takes them over with their backends, take all over with --adopt, or remove them by hand or with -f',
     )
   ledger.keep(name, (id) => {
     const state = desired.services.get(id)

@@ -161,10 +161,93 @@ describe('what bears the mark of this Torb', () => {
     const { control, warned } = await world([], { adopt: false }, plane)
     expect([...plane.held.keys()]).toEqual(['theirs'])
     expect(warned).toEqual([expect.stringContaining('another Torb with the same mark made them')])
-    // Who asks for it gets it.
+    // Who asks for it gets it, as he asks for it, and its backends go on.
     await control.createService('theirs', { host: '10.9.0.1', port: 80, method: 'rr', attach }, 'rest')
     expect(plane.batches.length).toBe(asked + 1)
-    expect(plane.held.get('theirs')).toMatchObject({ scheduler: 'rr' })
+    expect(plane.held.get('theirs')).toMatchObject({
+      scheduler: 'rr',
+      destinations: row('', '').destinations,
+    })
+    expect(plane.batches.at(-1)?.map(({ foreign }) => foreign)).toEqual([undefined])
+  })
+
+  const checked = { type: 'tcp', intervalMs: 2000, timeoutMs: 1000, rise: 1, fall: 1, decides: true } as const
+  const marked = row('web', '10.9.0.1', {
+    destinations: [
+      plainDestination('10.8.0.1', { id: 'a', weight: 2, maxWeight: 8 }),
+      plainDestination('10.8.0.2', { id: 'b', weight: 0, maxWeight: 8, check: checked }),
+      plainDestination('10.8.0.3', { id: 'c' }),
+    ],
+  })
+  const web = { host: '10.9.0.1', port: 80, method: 'wrr', attach }
+
+  it('keeps each backend until somebody gives its name or its place to another one', async () => {
+    const plane = new NetworkPlane()
+    plane.held.set('web', marked)
+    const { control, store } = await world([], { adopt: false }, plane)
+    await control.createService('web', web, 'rest')
+    const shown = () =>
+      control
+        .backends('web')
+        .map(({ id, options: { host, weight, pulse } }) => [id, host, weight, pulse.type])
+    expect(shown()).toEqual([
+      ['a', '10.8.0.1', 2, 'none'],
+      ['b', '10.8.0.2', 8, 'tcp'],
+      ['c', '10.8.0.3', 1, 'none'],
+    ])
+    const put = (id: string, host: string) =>
+      control.createBackend('web', id, { host, port: 80, weight: 5, pulse: { type: 'none' } }, 'rest')
+    await put('a', '10.8.0.1')
+    await put('b', '10.8.0.9')
+    await put('d', '10.8.0.3')
+    const told = [
+      ['a', '10.8.0.1', 5, 'none'],
+      ['b', '10.8.0.9', 5, 'none'],
+      ['d', '10.8.0.3', 5, 'none'],
+    ]
+    expect(shown()).toEqual(told)
+    await expect(put('a', '10.8.0.8')).rejects.toMatchObject({ code: 'exists' })
+    await control.close()
+    const { control: again } = await world([], { adopt: false }, plane, store)
+    expect(again.backends('web').map(({ id }) => id)).toEqual(['a', 'b', 'd'])
+  })
+
+  it('a backend with the name of one and the place of another takes the place of both', async () => {
+    const plane = new NetworkPlane()
+    plane.held.set('web', marked)
+    const { control } = await world([], { adopt: false }, plane)
+    await control.createService('web', web, 'rest')
+    await control.createBackend('web', 'a', { host: '10.8.0.3', port: 80, pulse: { type: 'none' } }, 'rest')
+    expect(control.backends('web').map(({ id, address }) => [id, address])).toEqual([
+      ['b', '10.8.0.2'],
+      ['a', '10.8.0.3'],
+    ])
+  })
+
+  it('stays as it is where it is asked for at another address, unless it is described whole', async () => {
+    const plane = new NetworkPlane()
+    plane.held.set('web', marked)
+    const { control } = await world([], { adopt: false }, plane)
+    const moved = { ...web, host: '10.9.0.7' }
+    await expect(control.createService('web', moved, 'rest')).rejects.toThrow(
+      'the ovn plane has service "web" of this Torb\'s mark, unknown to its store, at tcp 10.9.0.1:80: ask for it there, or remove it (ovn-nbctl lb-del)',
+    )
+    expect(plane.held.get('web')).toBe(marked)
+    expect(control.serviceIds()).toEqual([])
+    const backends = [{ id: 'x', options: { host: '10.8.0.5', port: 80 } }]
+    const outcome = await control.replaceConfigured([{ id: 'web', options: moved, backends }])
+    expect(outcome).toEqual({ ok: true, changes: 1 })
+    expect(plane.held.get('web')).toMatchObject({ address: '10.9.0.7', destinations: [{ id: 'x' }] })
+  })
+
+  it('becomes services of the same names with --adopt, before what others have', async () => {
+    const plane = new NetworkPlane()
+    plane.held.set('web', marked)
+    const { control, warned } = await world([row('web', '10.9.0.2')], {}, plane)
+    await control.importForeign()
+    expect(warned.slice(1)).toEqual([])
+    expect(control.serviceIds()).toEqual(['web', 'web-2'])
+    expect(control.service('web')?.backends).toEqual(['a', 'b', 'c'])
   })
 
   it('and was given up in a crash is removed', async () => {

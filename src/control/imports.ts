@@ -18,7 +18,8 @@ export interface ImportOptions {
 }
 
 /**
- * Makes services of what others have in virtual networks: ordinary writes, each of which takes the equal entry over.
+ * Makes services of what virtual networks have: ordinary writes, each of which takes the equal entry over. What bears this
+ * Torb's mark and is unknown to its store comes first, under its own names.
  *
  * Entries of a kernel have no name to become services by, and go on as they are until somebody asks for the same.
  */
@@ -27,15 +28,20 @@ export async function importForeign(options: ImportOptions): Promise<void> {
   const taken = new Set(desired.services.keys())
   for (const [name, plane] of planes) {
     if (!plane.can.attach || plane.foreign === undefined) continue
-    let foreign: readonly VirtualService[] = []
+    const entries: (readonly [ServiceId, VirtualService])[] = []
     try {
-      foreign = await plane.foreign()
+      for await (const [id, entry] of plane.observe('all'))
+        if (!desired.services.has(id)) entries.push([id, entry])
+      for (const [id] of entries) taken.add(id)
+      for (const entry of await plane.foreign()) {
+        const id = freeName(entry, taken)
+        taken.add(id)
+        entries.push([id, entry])
+      }
     } catch (error) {
       log.warn({ plane: name }, `nothing could be taken over: ${text(error)}`)
     }
-    const writes = foreign.map(async (entry) => {
-      const id = freeName(entry, taken)
-      taken.add(id)
+    const writes = entries.map(async ([id, entry]) => {
       try {
         const record = recordOf(id, entry, name)
         await reconciler.write(id, (current) => (current === null ? record : fail()), 'rest')

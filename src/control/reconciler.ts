@@ -4,7 +4,7 @@ import type { Confirmation, VirtualService } from '../planes/plane.ts'
 import { StoreFull, type Store } from '../store/store.ts'
 import { Convergence, type ConvergenceOptions } from './convergence.ts'
 import type { Step } from './desired.ts'
-import type { Adoption, Claim } from './adoption.ts'
+import { free, type Adoption, type Claim } from './adoption.ts'
 import type { Source } from './events.ts'
 import { endpointOf, rowsBetween, type ServiceRecord } from './records.ts'
 import { writeEvents } from './report.ts'
@@ -25,8 +25,10 @@ interface Write {
 interface Decided extends Write {
   readonly before: ServiceRecord | null
   readonly after: ServiceRecord | null
-  /** What the plane held at the endpoint of a new service, and is now its own. */
+  /** What the plane held in the place of a new service, and is now its own. */
   readonly found: VirtualService | null
+  /** `found` was somebody else's. */
+  readonly foreign: boolean
 }
 
 export interface ReconcilerOptions extends ConvergenceOptions {
@@ -105,9 +107,9 @@ export class Reconciler {
     for (const [plane, list] of Map.groupBy(records, (record) => this.#convergence.planeOf(record))) {
       if (this.#convergence.unopened(plane) !== null) continue
       const claims = await this.#options.adoption.claim(plane, list)
-      list.forEach((record, index) => byRecord.set(record, claims[index] ?? { record, found: null }))
+      list.forEach((record, index) => byRecord.set(record, claims[index] ?? free(record)))
     }
-    return records.map((record) => byRecord.get(record) ?? { record, found: null })
+    return records.map((record) => byRecord.get(record) ?? free(record))
   }
 
   /** All that was asked for before this call is done. */
@@ -207,7 +209,7 @@ export class Reconciler {
           this.#convergence.check(after)
           claimed.set(endpoint, write.id)
         }
-        decided.push({ ...write, before, after, found: null })
+        decided.push({ ...write, before, after, found: null, foreign: false })
       } catch (error) {
         write.reject(
           error instanceof Refusal ? error : new Refusal('refused', String(error), { cause: error }),
@@ -226,18 +228,21 @@ export class Reconciler {
     return decided.flatMap((write) => {
       const claim = write.before === null && write.after !== null ? byRecord.get(write.after) : undefined
       if (claim === undefined) return [write]
-      if (!(claim instanceof Refusal)) return [{ ...write, after: claim.record, found: claim.found }]
+      if (!(claim instanceof Refusal)) {
+        const { record, found, foreign } = claim
+        return [{ ...write, after: record, found, foreign }]
+      }
       write.reject(claim)
       return []
     })
   }
 
-  #put({ id, after, found }: Decided): ServiceState {
+  #put({ id, after, found, foreign }: Decided): ServiceState {
     const state = this.#options.desired.put(id, after)
     const plane = this.#convergence.planeOf(after)
     if (found !== null) state.held.set(plane, found)
     // Who shares its entries with others has a mark on its own.
-    if (found !== null && this.#options.planes.get(plane)?.can.attach === true) state.taking.add(plane)
+    if (foreign && this.#options.planes.get(plane)?.can.attach === true) state.taking.add(plane)
     return state
   }
 

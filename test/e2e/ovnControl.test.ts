@@ -117,6 +117,9 @@ describe.skipIf(missing !== null)('a virtual network under control', () => {
   it('a second Torb of the same mark stands by, leaves what it does not know, and writes when the first one ends', async () => {
     const first = await torb('pair')
     await first.createService('mine', { host: '10.9.5.1', port: 80, attach }, 'rest')
+    await first.createBackend('mine', 'a', { ...backend, host: '10.8.0.1', weight: 3 }, 'rest')
+    await first.createBackend('mine', 'b', { ...backend, host: '10.8.0.2', weight: 0 }, 'rest')
+    const listed = await column('mine', 'vips')
     await using second = await torb('pair')
     expect(warned.splice(0)).toEqual([expect.stringMatching(/another Torb with the same mark made them/)])
     const other = { host: '10.9.5.2', port: 80, attach }
@@ -137,7 +140,15 @@ describe.skipIf(missing !== null)('a virtual network under control', () => {
       .toBe('written')
     expect(await lab.nbctl('ls-lb-list', 'inside')).toMatch(/mine[^]*other|other[^]*mine/)
     await second.deleteService('other', 'rest')
-    await lab.nbctl('lb-del', 'mine')
+    // What the first one left goes on under the second one's service, until its backends are told anew.
+    const uuid = await column('mine', '_uuid')
+    await second.createService('mine', { host: '10.9.5.1', port: 80, attach }, 'rest')
+    expect([await column('mine', '_uuid'), await column('mine', 'vips')]).toEqual([uuid, listed])
+    await second.createBackend('mine', 'a', { ...backend, host: '10.8.0.1', weight: 3 }, 'rest')
+    expect(await column('mine', 'vips')).toBe(listed)
+    expect(second.service('mine')?.backends).toEqual(['a', 'b'])
+    await second.deleteService('mine', 'rest')
+    expect(await column('mine', 'vips')).toBe('')
   }, 60_000)
 
   it('with --adopt what is there becomes services, marked in place; of several addresses each its own', async () => {
