@@ -9,6 +9,7 @@ import type {
   UpstreamNumber,
 } from '../proxy/http/policy.ts'
 import { Piece } from '../proxy/http/headPiece.ts'
+import { Waiting, type Line } from '../proxy/http/waiting.ts'
 import type { Board } from './board.ts'
 import { ByteTable, hashBytes } from './byteTable.ts'
 import { fieldHash } from './fieldHash.ts'
@@ -20,7 +21,6 @@ import type { Route } from './route.ts'
 import { allFull, noneUsable, select } from './selection.ts'
 import type { Statistics } from './statistics.ts'
 import { readTarget, type Target } from './target.ts'
-import { Waiting, type Line } from './waiting.ts'
 
 /** What a gateway is told once. */
 export interface GatewayIdentity {
@@ -137,7 +137,7 @@ export class GatewayPolicy implements ProxyPolicy {
   setFunction(route: Route): void {
     const name = Buffer.from(route.name)
     const before = this.#functions.get(name, 0, name.length)
-    const line = before?.line ?? { fn: route.fn, exchanges: new Set(), upstreams: new Set() }
+    const line = before?.line ?? { number: route.fn, exchanges: new Set(), upstreams: new Set() }
     line.upstreams = new Set(route.members.map(({ upstream }) => upstream))
     this.#functions.set(name, { route, users: 0, isCurrent: true, line })
     if (before !== undefined) this.#replaced(before)

@@ -1,9 +1,9 @@
 import { closeSync, openSync, write } from 'node:fs'
-import { complaints } from '../model/complaints.ts'
-import { AccessLog } from '../proxy/http/proxyLog.ts'
-import { LogLines } from '../proxy/http/proxyLogLines.ts'
+import { complaints } from '../../model/complaints.ts'
+import { AccessLog } from './proxyLog.ts'
+import { LogLines } from './proxyLogLines.ts'
 
-/** Requests of one Worker that are kept until they are written: those of a fifth of a second at 80,000 a second. */
+/** Requests of one thread that are kept until they are written: those of a fifth of a second at 80,000 a second. */
 const records = 16_384
 /** Often, so that the same few records are written again and again and stay in the cache. */
 const everyMs = 50
@@ -17,7 +17,7 @@ export interface AccessLogFileOptions {
   readonly complain: (text: string) => void
 }
 
-/** Access logs of Workers, written together to one file from time to time, away from the path of requests. */
+/** Access logs of threads, written together to one file from time to time, away from the path of requests. */
 export class AccessLogFile {
   readonly #options: AccessLogFileOptions
   readonly #logs: readonly AccessLog[]
@@ -35,7 +35,7 @@ export class AccessLogFile {
     this.#timer = setInterval(() => this.flush(), everyMs)
   }
 
-  /** Of each Worker. */
+  /** Of each thread. */
   get memories(): readonly SharedArrayBuffer[] {
     return this.#logs.map(({ memory }) => memory)
   }

@@ -1,10 +1,8 @@
 import { describe, expect, it } from 'vitest'
-import { Board } from './board.ts'
-import { Waiting, type Line } from './waiting.ts'
+import { OwnCounts, Waiting, type Line } from './waiting.ts'
 
-const board = (): Board => new Board({ upstreams: 4, functions: 2, members: 4 }, 0)
-const lineOf = (fn: number, ...upstreams: number[]): Line => ({
-  fn,
+const lineOf = (number: number, ...upstreams: number[]): Line => ({
+  number,
   exchanges: new Set(),
   upstreams: new Set(upstreams),
 })
@@ -14,7 +12,7 @@ describe('those who wait', () => {
     const count = 100_000
     const served: number[] = []
     const line = lineOf(0, 0)
-    const waiting: Waiting = new Waiting(board(), count, (exchange) => {
+    const waiting: Waiting = new Waiting(new OwnCounts(), count, (exchange) => {
       served.push(exchange)
       waiting.leave(exchange)
       waiting.released(0, line)
@@ -30,7 +28,7 @@ describe('those who wait', () => {
     const other = lineOf(1, 0, 1)
     let places = 3
     const served: number[] = []
-    const waiting: Waiting = new Waiting(board(), 8, (exchange) => {
+    const waiting: Waiting = new Waiting(new OwnCounts(), 8, (exchange) => {
       if (places === 0) return waiting.stay(exchange)
       places--
       served.push(exchange)
@@ -45,5 +43,16 @@ describe('those who wait', () => {
     expect(served).toEqual([1, 2, 3])
     waiting.sweep()
     expect(served).toEqual([1, 2, 3, 4])
+  })
+
+  it('are no more than the line may have, until one leaves', () => {
+    const line = lineOf(0, 0)
+    const waiting = new Waiting(new OwnCounts(), 8, () => {})
+    const join = (exchange: number): boolean => waiting.join(exchange, line, 2, 1)
+    expect([0, 1, 2].map(join)).toEqual([true, true, false])
+    expect(waiting.join(3, lineOf(1, 0), 2, 1)).toBe(true)
+    waiting.leave(0)
+    expect([join(2), join(0)]).toEqual([true, false])
+    expect([...line.exchanges]).toEqual([1, 2])
   })
 })

@@ -1,17 +1,47 @@
-import type { Exchange, UpstreamNumber } from '../proxy/http/policy.ts'
-import type { Board } from './board.ts'
+import type { Exchange, UpstreamNumber } from './policy.ts'
 
-/** Those that wait for an instance of one function, first come first served. */
+/** Those that wait for an upstream of one function or service, first come first served. */
 export interface Line {
-  readonly fn: number
+  /** By which it is counted. */
+  readonly number: number
   readonly exchanges: Set<Exchange>
-  /** The function's instances, which other functions may have too. */
+  /** Those it waits for, which other lines may wait for too. */
   upstreams: ReadonlySet<UpstreamNumber>
 }
 
-/** The lines of one Worker. How many wait in all Workers is counted in the board. */
+/** How many wait in each line, over all threads that have a part of it. */
+export interface WaitingCounts {
+  /** @returns false: so many wait already */
+  enqueue(line: number, limit: number): boolean
+  dequeue(line: number): void
+  /** In all lines together. */
+  readonly waitingInAll: number
+}
+
+/** Where one thread has all of each line. */
+export class OwnCounts implements WaitingCounts {
+  waitingInAll = 0
+  readonly #waiting = new Map<number, number>()
+
+  enqueue(line: number, limit: number): boolean {
+    const before = this.#waiting.get(line) ?? 0
+    if (before >= limit) return false
+    this.#waiting.set(line, before + 1)
+    this.waitingInAll++
+    return true
+  }
+
+  dequeue(line: number): void {
+    const left = (this.#waiting.get(line) ?? 0) - 1
+    if (left > 0) this.#waiting.set(line, left)
+    else this.#waiting.delete(line)
+    this.waitingInAll--
+  }
+}
+
+/** The lines of one thread. */
 export class Waiting {
-  readonly #board: Board
+  readonly #counts: WaitingCounts
   readonly #resume: (exchange: Exchange) => void
   readonly #lineOf: (Line | null)[]
   readonly #until: Float64Array
@@ -24,8 +54,8 @@ export class Waiting {
   readonly #due = new Set<Line>()
   #isCalling = false
 
-  constructor(board: Board, exchanges: number, resume: (exchange: Exchange) => void) {
-    this.#board = board
+  constructor(counts: WaitingCounts, exchanges: number, resume: (exchange: Exchange) => void) {
+    this.#counts = counts
     this.#resume = resume
     this.#lineOf = Array<null>(exchanges).fill(null)
     this.#until = new Float64Array(exchanges)
@@ -39,7 +69,7 @@ export class Waiting {
 
   /** @returns false: so many wait already */
   join(exchange: Exchange, line: Line, most: number, until: number): boolean {
-    if (!this.#board.enqueue(line.fn, most)) return false
+    if (!this.#counts.enqueue(line.number, most)) return false
     this.#until[exchange] = until
     this.#lineOf[exchange] = line
     line.exchanges.add(exchange)
@@ -48,9 +78,9 @@ export class Waiting {
     return true
   }
 
-  /** Whether somebody waits in another Worker. */
+  /** Whether somebody waits in another thread. */
   get isElsewhere(): boolean {
-    return this.#board.waitingInAll > this.#count
+    return this.#counts.waitingInAll > this.#count
   }
 
   /** It came in vain, and keeps its place. */
@@ -67,17 +97,17 @@ export class Waiting {
     line.exchanges.delete(exchange)
     this.#count -= 1
     if (line.exchanges.size === 0) this.#lines.delete(line)
-    this.#board.dequeue(line.fn)
+    this.#counts.dequeue(line.number)
   }
 
-  /** An instance has a free place, which is for its function's line first. */
+  /** An upstream has a free place, which is for this line first. */
   released(upstream: UpstreamNumber, line: Line): void {
     if (this.#count === 0) return
     this.call(line)
     for (const other of this.#lines) if (other.upstreams.has(upstream)) this.call(other)
   }
 
-  /** Places may have come free in other Workers. */
+  /** Places may have come free in other threads. */
   sweep(): void {
     for (const line of this.#lines) this.call(line)
   }

@@ -2,8 +2,8 @@ import { mkdtempDisposableSync, readFileSync, renameSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
-import { AccessLog, LoggedText } from '../proxy/http/proxyLog.ts'
-import { AccessLogFile } from './accessLog.ts'
+import { AccessLog, LoggedText } from './proxyLog.ts'
+import { AccessLogFile } from './accessLogFile.ts'
 
 /** What a Worker does: so many requests to a target. */
 function log(file: AccessLogFile, target: string, count = 1): void {
