@@ -6,6 +6,7 @@ import { injectedApi, type InjectedApi } from '../../test/fixtures/api.ts'
 import { named, startInstance, startTestGateway } from '../gateway/gatewaySuite.ts'
 import { openStore } from '../store/sqlite.ts'
 import { mostInstances } from './metrics/functions.ts'
+import type { WireRequestExplanation } from './routes/explain.ts'
 import { functionListShape, functionShape } from './wireFunction.ts'
 
 /** The API over a real gateway. */
@@ -16,6 +17,8 @@ async function withGateway(api: InjectedApi) {
     port: gateway.port,
     transport: gateway.transport,
     workers: gateway.workers,
+    portableReason: 'asked for',
+    rules: { zones: ['zone-b'], dummy: false, hopLimit: 1, vouched: 'signed' },
     state: (name) => gateway.state(name),
     counters: () => gateway.counters(),
     apply: async (changes) => await gateway.apply(changes),
@@ -60,9 +63,51 @@ it('what is acknowledged is in force, and what was counted is shown', async () =
     [1, expect.objectContaining({ responses: { '1xx': 0, '2xx': 0, '3xx': 0, '4xx': 1, '5xx': 0 } })],
   ])
   const list = functionListShape.parse(JSON.parse((await api.request('GET', '/functions')).body))
-  expect(list.gateway).toEqual({ port: gateway.gateway.port, transport: 'portable', workers: 1 })
+  expect(list.gateway).toEqual({
+    port: gateway.gateway.port,
+    transport: 'portable',
+    portable_reason: 'asked for',
+    workers: 1,
+  })
   expect((await api.request('DELETE', '/functions/f')).status).toBe(200)
   expect((await gateway.get('/function/f/')).status).toBe(404)
+})
+
+it('explains a request as it then goes', async () => {
+  await using api = await injectedApi()
+  const target = '/function/f/echo?x=1'
+  const explained = async () =>
+    JSON.parse(
+      (await api.request('GET', `/explain/request?target=${encodeURIComponent(target)}`)).body,
+    ) as WireRequestExplanation
+  expect((await explained()).steps).toEqual([expect.stringContaining('No gateway runs in this Torb')])
+  await using gateway = await withGateway(api)
+  const echo = (name: string) => startInstance((request, response) => response.end(`${name} ${request.url}`))
+  await using a = await echo('a')
+  await using b = await echo('b')
+  expect([(await explained()).status, (await gateway.get(target)).status]).toEqual([404, 404])
+  for (const [weights, bodies] of [
+    [
+      [3, 1],
+      ['a', 'a', 'a', 'b'],
+    ],
+    [
+      [0, 1],
+      ['b', 'b', 'b', 'b'],
+    ],
+  ] as const) {
+    await api.request('PUT', '/functions/f', { ips: [a.text, b.text, '192.0.2.1'], weights: [...weights, 0] })
+    const { path, instances } = await explained()
+    const answers = []
+    for (let i = 0; i < 4; i++) answers.push((await gateway.get(target)).body)
+    expect(answers).toEqual(bodies.map((name) => `${name} ${path}`))
+    expect(instances.map(({ share }) => share * 4)).toEqual(
+      ['a', 'b', 'c'].map((name) => bodies.filter((body) => body === name).length),
+    )
+  }
+  await api.request('PUT', '/functions/f', { ips: [], weights: [] })
+  expect([(await explained()).status, (await gateway.get(target)).status]).toEqual([503, 503])
+  expect((await api.request('GET', '/explain/request?target=x')).body).toMatch(/target must be a path/)
 })
 
 it('metrics have functions, instances, the gateway and sources, each sample once', async () => {

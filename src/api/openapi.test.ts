@@ -66,6 +66,7 @@ describe('/openapi.json', () => {
         "GET /events",
         "GET /plane",
         "GET /explain",
+        "GET /explain/request",
         "GET /healthz",
         "GET /openapi.json",
       ]

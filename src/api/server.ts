@@ -33,7 +33,7 @@ import { openapiDocument } from './openapi.ts'
 import { backendRoutes } from './routes/backends.ts'
 import { counterRoutes } from './routes/counters.ts'
 import { eventsRoute } from './routes/events.ts'
-import { explainRoute } from './routes/explain.ts'
+import { explainRoutes } from './routes/explain.ts'
 import { functionRoutes } from './routes/functions.ts'
 import { healthRoute } from './routes/health.ts'
 import { metricsRoute } from './routes/metrics.ts'
@@ -167,7 +167,7 @@ export async function makeApi(options: ApiOptions): Promise<{
   metricsRoute(app, control, eventCounts, ofProcess, announcers, functions)
   eventsRoute(app, stream)
   planeRoute(app, control, version, announcers)
-  explainRoute(app, control)
+  explainRoutes(app, control, functions)
   healthRoute(app)
   openapiRoute(app)
   await app.ready()

@@ -102,7 +102,12 @@ export const functionShape = z
   .meta({ id: 'FunctionDetail' })
 
 const gatewayShape = z
-  .object({ port: z.number(), transport: z.enum(['ring', 'portable']), workers: z.number() })
+  .object({
+    port: z.number(),
+    transport: z.enum(['ring', 'portable']).describe('ring: io_uring; portable: node:net'),
+    portable_reason: z.string().describe('why it does not run on the ring; empty where it does'),
+    workers: z.number(),
+  })
   .nullable()
   .describe('null: none runs in this Torb; functions are kept all the same')
 
@@ -123,8 +128,8 @@ export type WireFunctionList = z.output<typeof fullFunctionListShape>
 
 export function wireGateway(gateway: GatewayFacts | null): z.output<typeof gatewayShape> {
   if (gateway === null) return null
-  const { port, transport, workers } = gateway
-  return { port, transport, workers }
+  const { port, transport, portableReason, workers } = gateway
+  return { port, transport, portable_reason: portableReason, workers }
 }
 
 export function wireFunction(

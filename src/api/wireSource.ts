@@ -74,6 +74,9 @@ export function wireRejected({ owner, key, reason, since }: RejectedKey): WireRe
   return { source: owner, key, reason, since: new Date(since).toISOString() }
 }
 
+/** Keys of etcd end in the name of their function; those of others are the name. */
+export const isKeyOf = (key: string, name: string): boolean => key === name || key.endsWith(`/${name}`)
+
 /** @param zones where the source follows an origin; else none */
 export function wireSource(
   { owner, state, message, currentAt, functions }: SourceStatus,

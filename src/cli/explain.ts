@@ -1,7 +1,9 @@
 import { defineCommand } from './command.ts'
 import { exit } from './exit.ts'
-import { apiEnvironment, apiExit, apiFlags, restOf } from './rest.ts'
+import type { WireRequestExplanation } from '../api/routes/explain.ts'
+import { percent } from '../api/requestExplanation.ts'
 import { protocolNames } from '../model/names.ts'
+import { apiEnvironment, apiExit, apiFlags, restOf } from './rest.ts'
 import { printable } from './table.ts'
 
 interface Explanation {
@@ -13,18 +15,26 @@ interface Explanation {
 
 export const explain = defineCommand({
   page: {
-    synopsis: ['torb explain [--from ADDRESS[:PORT]] [--protocol tcp|udp|sctp|http] VIP:PORT'],
+    synopsis: [
+      'torb explain [--from ADDRESS[:PORT]] [--protocol tcp|udp|sctp|http] VIP:PORT',
+      'torb explain [--passed N] /function/NAME[/PATH][?QUERY]',
+    ],
     description: [
       'Says where a connection from a client to a virtual address would go now, and why, step by step: the service that takes it, the backends that are out, affinity, and the choice of the scheduler. No packet is sent and nothing is changed.',
+      'With a path it says where a request to the function gateway would go: the function that takes it and who decides it, whether other gateways may be asked, each instance with its weights and its share or why it is out, the queue where all are full, and what an instance is asked for.',
     ],
-    examples: [['torb explain --from 192.0.2.7 10.0.2.15:4444', 'why a client lands where it does']],
+    examples: [
+      ['torb explain --from 192.0.2.7 10.0.2.15:4444', 'why a client lands where it does'],
+      ["torb explain '/function/resnet/label?size=1'", 'which instances a function has for a request now'],
+      ['torb explain --passed 1 /function/resnet', 'the same where another gateway forwards it'],
+    ],
     exit: [
-      [exit.ok, 'a backend would take it'],
+      [exit.ok, 'a backend would take it, or an instance of the function'],
       [exit.failed, 'none would, or the API refused'],
       ...apiExit.slice(1),
     ],
     environment: apiEnvironment,
-    see: ['torb services'],
+    see: ['torb services', 'torb functions', 'torb doctor'],
   },
   flags: {
     ...apiFlags,
@@ -34,25 +44,57 @@ export const explain = defineCommand({
       about: 'the client; else this host, by its loopback address',
     },
     protocol: { kind: 'string', about: 'transport protocol', choices: protocolNames, default: 'tcp' },
+    passed: {
+      kind: 'integer',
+      about: 'gateways that the request has passed already',
+      min: 0,
+      max: 999,
+      default: 0,
+    },
   },
-  operands: { min: 1, max: 1, name: 'VIP:PORT' },
+  operands: { min: 1, max: 1, name: 'VIP:PORT or /function/NAME' },
 
   async run({ flags, operands, io }) {
     const [destination = ''] = operands
-    const query = new URLSearchParams({
-      protocol: flags.protocol,
-      source: flags.from ?? (destination.startsWith('[') ? '::1' : '127.0.0.1'),
-      destination,
-    })
-    const found = (await restOf(flags, io).request('GET', `/explain?${query.toString()}`)) as Explanation
-    if (flags.json) io.out(`${JSON.stringify(found, null, 2)}\n`)
-    else {
+    const isRequest = destination.startsWith('/')
+    const query = new URLSearchParams(
+      isRequest
+        ? { target: destination, passed: String(flags.passed) }
+        : {
+            protocol: flags.protocol,
+            source: flags.from ?? (destination.startsWith('[') ? '::1' : '127.0.0.1'),
+            destination,
+          },
+    ).toString()
+    const ask = async (path: string): Promise<unknown> =>
+      await restOf(flags, io).request('GET', `${path}?${query}`)
+    const show = (found: { readonly steps: readonly string[] }, end: string): void => {
+      if (flags.json) return io.out(`${JSON.stringify(found, null, 2)}\n`)
       found.steps.forEach((step, i) => io.out(`${i + 1}. ${printable(step)}\n`))
-      io.out(`→ ${printable(endOf(found))}\n`)
+      io.out(`→ ${printable(end)}\n`)
     }
+    if (isRequest) {
+      const found = (await ask('/explain/request')) as WireRequestExplanation
+      show(found, endOfRequest(found))
+      return found.path === '' ? exit.failed : exit.ok
+    }
+    const found = (await ask('/explain')) as Explanation
+    show(found, endOf(found))
     return found.backend === null && found.candidates === undefined ? exit.failed : exit.ok
   },
 })
+
+function endOfRequest({ function: name, status, path, instances }: WireRequestExplanation): string {
+  if (name === null && status === null) return 'no gateway runs'
+  if (status !== null) return `the gateway answers ${status} by itself`
+  const taking = instances.filter(({ out }) => out === '')
+  if (taking.length === 0) return `function ${name}, waits for an instance`
+  const [only] = taking
+  if (taking.length === 1)
+    return `function ${name}, ${only?.instance}, as ${only?.gateway ? 'it came' : path}`
+  const shares = taking.map(({ instance, share }) => `${instance} (${percent(share)})`)
+  return `function ${name}, one of ${shares.join(', ')}, as ${path}`
+}
 
 function endOf({ service, backend, candidates }: Explanation): string {
   if (service === null) return 'no service takes it'

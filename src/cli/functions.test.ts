@@ -225,7 +225,7 @@ describe('the view', () => {
     const zone = { message: '', endpoint: '', revision: 1, held: null }
     const lines = renderFunctions(
       {
-        gateway: { port: 8080, transport: 'ring', workers: 2 },
+        gateway: { port: 8080, transport: 'ring', portable_reason: '', workers: 2 },
         sources: [
           {
             source: 'etcd',

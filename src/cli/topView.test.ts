@@ -85,7 +85,7 @@ it('shows services, backends and events', () => {
 })
 
 it('shows the functions below the services, and alone where there is no service', () => {
-  const gateway = { port: 8080, transport: 'ring', workers: 2 } as const
+  const gateway = { port: 8080, transport: 'ring', portable_reason: '', workers: 2 } as const
   const functions = {
     gateway,
     sources: [],

@@ -129,7 +129,7 @@ export async function startDaemon(
       announcers: () => announcers.map((announcer) => announcer.status()),
       functions: {
         table: functions.table,
-        gateway: () => functions.gateway,
+        gateway: () => functions.shown,
         health: () => functions.health,
         etcd: () => functions.etcd,
       },

@@ -2,12 +2,15 @@ import { lookup } from 'node:dns/promises'
 import { readFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { GatewayFacts, GatewayRules } from '../api/functionFacts.ts'
+import type { Listener } from '../api/listeners.ts'
 import type { EventLog, Log } from '../control/events.ts'
 import type { FunctionTarget } from '../control/functions.ts'
 import { FunctionHealth } from '../control/functionHealth.ts'
 import { FunctionTable } from '../control/functionTable.ts'
 import { Gateway } from '../gateway/gateway.ts'
 import { openFileLimit } from '../kernel/limits.ts'
+import { ringMissing } from '../kernel/uring/probe.ts'
 import { endpointText, familyOf } from '../model/address.ts'
 import type { DaemonOptions } from '../model/daemon.ts'
 import { readInstance } from '../model/function.ts'
@@ -17,7 +20,6 @@ import { etcdOptions } from '../sources/etcd/options.ts'
 import { feedbackOptions } from '../sources/feedback/options.ts'
 import { startFeedback } from '../sources/feedback/start.ts'
 import type { Store } from '../store/store.ts'
-import type { Listener } from '../api/listeners.ts'
 
 /** Bytes; an HMAC with SHA-256 is as strong as its key up to here (RFC 2104 §3). */
 const leastKeyBytes = 32
@@ -45,6 +47,8 @@ export interface FunctionParts {
 export interface Functions extends AsyncDisposable {
   readonly table: FunctionTable
   readonly gateway: Gateway | null
+  /** The gateway as the API shows it. */
+  readonly shown: GatewayFacts | null
   readonly health: FunctionHealth | null
   readonly etcd: EtcdSource | null
   /** Lets the gateway serve, once etcd has been loaded or did not answer for a while. */
@@ -99,7 +103,8 @@ export async function startFunctions(parts: FunctionParts): Promise<Functions> {
       await table.published()
       gateway?.begin()
     }
-    return { table, gateway, health, etcd, begin, [Symbol.asyncDispose]: () => ended.disposeAsync() }
+    const shown = gateway === null ? null : await gatewayFacts(gateway, options)
+    return { table, gateway, shown, health, etcd, begin, [Symbol.asyncDispose]: () => ended.disposeAsync() }
   } catch (error) {
     await ended.disposeAsync()
     throw error
@@ -115,7 +120,8 @@ async function startGateway(
   events: EventLog,
   log: Log,
 ): Promise<Gateway> {
-  const { zones = [], gateway_peers: peers = [], hop_key_file: keyFile } = options
+  const { gateway_peers: peers = [], hop_key_file: keyFile } = options
+  const { zones, dummy, hopLimit } = rulesOf(options)
   const gateway = await Gateway.start({
     address,
     port,
@@ -125,10 +131,10 @@ async function startGateway(
     zones,
     node: nodeName(options.gateway_node ?? hostname()),
     gateways: peers,
-    dummy: options.gateway_handler === 'dummy',
+    dummy,
     unsignedPeers: options.hop_unsigned === true ? await addressesOf(peers, log) : [],
     hopKey: keyFile === undefined ? null : readKey(keyFile),
-    hopLimit: options.hop_limit ?? defaultHopLimit,
+    hopLimit,
     accessLog:
       options.access_log === undefined
         ? undefined
@@ -146,12 +152,43 @@ async function startGateway(
       { limit: openFileLimit() },
       'gateway: few descriptors for connections: raise the limit (ulimit -n, LimitNOFILE=)',
     )
-  if (options.gateway_handler === 'dummy')
+  if (dummy)
     log.warn(
       {},
       'gateway: answers by itself (dummy) until a function is known; --gateway-handler wrr ends that',
     )
   return gateway
+}
+
+async function gatewayFacts(gateway: Gateway, options: DaemonOptions): Promise<GatewayFacts> {
+  const { port, transport, workers } = gateway
+  return {
+    port,
+    transport,
+    workers,
+    portableReason: transport === 'ring' ? '' : await whyPortable(options),
+    rules: rulesOf(options),
+    state: (name) => gateway.state(name),
+    counters: () => gateway.counters(),
+  }
+}
+
+async function whyPortable({ gateway_transport: asked }: DaemonOptions): Promise<string> {
+  if (asked === 'portable') return 'asked for by --gateway-transport portable'
+  return (
+    (await ringMissing()) ??
+    'the rings of its Workers could not be made, and the log of the start says why: see RLIMIT_MEMLOCK and the memory limit of the cgroup'
+  )
+}
+
+function rulesOf(options: DaemonOptions): GatewayRules {
+  return {
+    zones: options.zones ?? [],
+    dummy: options.gateway_handler === 'dummy',
+    hopLimit: options.hop_limit ?? defaultHopLimit,
+    vouched:
+      options.hop_key_file !== undefined ? 'signed' : options.hop_unsigned === true ? 'unsigned' : 'nobody',
+  }
 }
 
 /** Causes and cures of what bind(2) and listen(2) refuse; they come as codes in the text. */

@@ -16,7 +16,7 @@ import {
   wireFunctionInFull,
   wireGateway,
 } from '../wireFunction.ts'
-import { rejectedListShape, wireRejected, wireSource, type WireSource } from '../wireSource.ts'
+import { isKeyOf, rejectedListShape, wireRejected, wireSource, type WireSource } from '../wireSource.ts'
 
 const tags = ['functions']
 const flag = (name: string) => z.enum(['', 'true', '1'], { error: `${name} takes no value` }).optional()
@@ -169,6 +169,3 @@ async function* functionList(facts: FunctionFacts, isFull: boolean): AsyncGenera
   for await (const piece of goJsonArray(table.names().values().flatMap(shown))) yield indented(piece)
   yield '\n}'
 }
-
-/** Keys of etcd end in the name of their function; those of others are the name. */
-const isKeyOf = (key: string, name: FunctionName): boolean => key === name || key.endsWith(`/${name}`)
