@@ -21,6 +21,7 @@ import { defaultDataDirectory, type DaemonOptions } from '../model/daemon.ts'
 import type { PlaneName } from '../model/names.ts'
 import { withoutUndefined } from '../model/pulse.ts'
 import { choosePlanes } from '../planes/choose.ts'
+import type { Plane } from '../planes/plane.ts'
 import type { ConfigFileResult } from '../sources/file/file.ts'
 import { openStore } from '../store/sqlite.ts'
 import type { Store } from '../store/store.ts'
@@ -160,7 +161,7 @@ export async function startDaemon(
       plane: defaultPlane,
       gatewayPort: functions.gateway?.port ?? null,
       async reload() {
-        reopenLog(functions, log)
+        await reopenLogs(functions, planes.values(), log)
         if (flags.config === undefined) {
           log.warn(
             'SIGHUP: there is no configuration file to read again; start Torb with --config FILE to have one',
@@ -237,9 +238,10 @@ async function takeOver(
   })
 }
 
-function reopenLog({ gateway }: Functions, log: Logger): void {
+async function reopenLogs({ gateway }: Functions, planes: Iterable<Plane>, log: Logger): Promise<void> {
   try {
     gateway?.reopenLog()
+    for (const plane of planes) await plane.reopenLog?.()
   } catch (error) {
     log.warn(`the access log stays where it was: ${error instanceof Error ? error.message : String(error)}`)
   }

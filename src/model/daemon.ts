@@ -158,7 +158,9 @@ export const daemonOptions = z.strictObject({
     .describe('io_uring, or node:net where it is not to be had')
     .optional(),
   gateway_workers: z.number().int().min(1).max(256).describe('threads of the gateway').optional(),
-  access_log: path.describe("file of the gateway's access log, opened anew on SIGHUP").optional(),
+  access_log: path
+    .describe('file of the access log of gateway and http services, opened anew on SIGHUP')
+    .optional(),
   access_log_every: z
     .number()
     .int()

@@ -48,6 +48,10 @@ const choices: Partial<Record<PlaneName, Choice>> = {
           tcpfin: options.tcpfin_timeout ?? defaultTimeouts.tcpfin,
           udp: options.udp_timeout ?? defaultTimeouts.udp,
         },
+        accessLog:
+          options.access_log === undefined
+            ? undefined
+            : { path: options.access_log, every: options.access_log_every ?? 1 },
         log,
       }),
   },

@@ -58,6 +58,8 @@ export interface Target<Spec, Key> {
   flush?(): Promise<void>
   /** What else is to be known about it (time-outs in force, sync daemons), for people. Absent where nothing. */
   facts?(): Promise<Readonly<Record<string, unknown>>>
+  /** Opens the log files that it writes anew: what rotates logs has moved them away. Absent where it writes none. */
+  reopenLog?(): Promise<void>
 }
 
 export type Plane = Target<VirtualService, ServiceId>

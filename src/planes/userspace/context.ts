@@ -15,6 +15,12 @@ export interface PlaneLog {
   warn(fields: object, text: string): void
 }
 
+/** The access log of http services: where it is, and of how many requests one is in it. */
+export interface AccessLogOptions {
+  readonly path: string
+  readonly every: number
+}
+
 /** What the services of one plane share. */
 export interface Context {
   readonly wheel: Wheel
@@ -24,6 +30,8 @@ export interface Context {
   readonly random: () => number
   readonly timeouts: Timeouts
   readonly connectTimeoutMs: number
+  /** null: there is none. */
+  readonly accessLog: (AccessLogOptions & { readonly complain: (text: string) => void }) | null
   /** File descriptors of listeners, connections and flows. */
   readonly descriptors: Places
   readonly flows: Places

@@ -1,6 +1,8 @@
 import { getSystemErrorName } from 'node:util'
-import type { Exchange } from '../../proxy/http/policy.ts'
+import type { Exchange, UpstreamNumber } from '../../proxy/http/policy.ts'
+import { AccessLogFile } from '../../proxy/http/accessLogFile.ts'
 import { HttpProxy } from '../../proxy/http/proxy.ts'
+import { AccessLog } from '../../proxy/http/proxyLog.ts'
 import type { StreamListener, StreamTransport } from '../../proxy/stream.ts'
 import type { Ends, Transport } from '../../proxy/transport.ts'
 import type { Context } from './context.ts'
@@ -27,12 +29,19 @@ export class HttpFront {
   readonly #policy: HttpPolicy
   readonly #proxy: HttpProxy
   readonly #slots: number
+  readonly #accessLog: AccessLogFile | null
 
-  private constructor(context: Context, streams: StreamTransport, slots: number) {
+  private constructor(
+    context: Context,
+    streams: StreamTransport,
+    slots: number,
+    accessLog: AccessLogFile | null,
+  ) {
     const { timeouts, connectTimeoutMs } = context
     this.#context = context
     this.#streams = streams
     this.#slots = slots
+    this.#accessLog = accessLog
     this.upstreams = new HttpUpstreams(mostUpstreams, (upstream) => this.#proxy.retire(upstream))
     this.#policy = new HttpPolicy(this.upstreams)
     this.#proxy = new HttpProxy({
@@ -43,8 +52,9 @@ export class HttpFront {
         idlePerUpstream: Math.min(mostIdle, Math.ceil(slots * idleShare)),
         connectMs: connectTimeoutMs,
         tunnelIdleMs: timeouts.tcp * 1000,
-        logEvery: 0,
+        logEvery: context.accessLog?.every ?? 0,
       },
+      ...(accessLog === null ? {} : { log: new AccessLog(accessLog.memories[0]!) }),
     })
   }
 
@@ -57,9 +67,14 @@ export class HttpFront {
         `of ${descriptors.limit} file descriptors too few are left for http; raise the limit (ulimit -n, LimitNOFILE=)`,
       )
     }
+    let accessLog: AccessLogFile | null = null
     try {
-      return new HttpFront(context, await transport.openStreams(slots, slotBytes), slots)
+      // What is logged has come by the front, which is there by then.
+      accessLog = openAccessLog(context, (upstream) => front.upstreams.nameOf(upstream))
+      const front = new HttpFront(context, await transport.openStreams(slots, slotBytes), slots, accessLog)
+      return front
     } catch (error) {
+      await accessLog?.close()
       descriptors.give(slots)
       throw error
     }
@@ -88,8 +103,14 @@ export class HttpFront {
   }
 
   /** Ends all that is left. */
-  end(): void {
+  async end(): Promise<void> {
     this.#streams.end()
+    await this.#accessLog?.close()
+  }
+
+  /** Opens the file of the access log anew. @throws the system's error; the old one stays in use */
+  reopenLog(): void {
+    this.#accessLog?.reopen()
   }
 
   #endsOf(exchange: Exchange, { spec }: HttpService): Ends {
@@ -105,5 +126,23 @@ export class HttpFront {
       localAddress: local.address || unknown,
       localPort: local.port,
     }
+  }
+}
+
+/** @throws Error with the cure where the file cannot be opened; null: none is wanted */
+function openAccessLog(
+  { accessLog }: Context,
+  nameOf: (upstream: UpstreamNumber) => string,
+): AccessLogFile | null {
+  if (accessLog === null) return null
+  const { path, complain } = accessLog
+  try {
+    return new AccessLogFile({ path, workers: 1, nameOf, complain })
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error)
+    throw new Error(
+      `the access log ${path} cannot be written (${reason}): name another file with --access-log`,
+      { cause: error },
+    )
   }
 }

@@ -1,6 +1,9 @@
 import { once } from 'node:events'
+import { existsSync, mkdtempDisposableSync, readFileSync, renameSync } from 'node:fs'
 import { Agent, createServer, request, type IncomingHttpHeaders, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import type { Destination, VirtualService } from '../plane.ts'
 import { HttpUpstreams } from './httpUpstreams.ts'
@@ -108,6 +111,38 @@ describe.each(transports)('http services ($transport)', ({ openTransport }) => {
     expect(connections).toBe(16)
     // Connections to backends are kept too.
     expect(destinations.get(a.id)).toMatchObject({ connections: 12, active: 0, connect: { count: 1 } })
+  })
+
+  it('each request is in the access log with service and backend, also after the file was moved away', async () => {
+    using place = mkdtempDisposableSync(join(tmpdir(), 'torb-log-'))
+    const path = join(place.path, 'access.log')
+    {
+      await using rig = new Rig({ openTransport, accessLog: { path, every: 2 } })
+      await rig.service([], { id: 'raw' })
+      expect(existsSync(path)).toBe(false)
+      const a = await backend(rig)
+      const spec = await rig.service([a], { ...http, id: 'a shop' })
+      const client = new Client(rig, spec)
+      await client.reach(4)
+      await until(() => readFileSync(path, 'utf8').split('\n').length === 3)
+      renameSync(path, `${path}.1`)
+      await rig.plane.reopenLog()
+      await rig.put({ ...spec, destinations: [] })
+      expect(await client.reach(2)).toEqual(['503', '503'])
+      const shown = `${path}.1`
+      expect(readFileSync(shown, 'utf8')).toMatch(
+        /^(\S+Z 127\.0\.0\.1 GET \/ a%20shop\/b0 200 completed \d+\.\d{3} 0 \d+\n){2}$/,
+      )
+    }
+    expect(readFileSync(path, 'utf8')).toMatch(/^\S+Z 127\.0\.0\.1 GET \/ - 503 answered \d+\.\d{3} 0 0\n$/)
+  })
+
+  it('an access log that cannot be written is refused with the service, by a sentence', async () => {
+    await using rig = new Rig({ openTransport, accessLog: { path: '/none/log', every: 1 } })
+    await expect(rig.service([], http)).rejects.toThrow(
+      /the access log \/none\/log cannot be written \(ENOENT.*name another file with --access-log$/,
+    )
+    await rig.service([])
   })
 
   it('Host stays, and what is said of the client is Torb’s', async () => {
@@ -397,12 +432,12 @@ it('a number is given to another backend only after the last request by it', () 
   const retired: number[] = []
   const upstreams = new HttpUpstreams(2, (number) => retired.push(number))
   const at = (port: number) => ({ address: '127.0.0.1', port })
-  expect([upstreams.add(at(1)), upstreams.add(at(2)), upstreams.add(at(3))]).toEqual([0, 1, -1])
+  expect([upstreams.add(at(1), ''), upstreams.add(at(2), ''), upstreams.add(at(3), '')]).toEqual([0, 1, -1])
   upstreams.begun(0)
   upstreams.remove(0)
-  expect([upstreams.add(at(3)), retired]).toEqual([-1, [0]])
+  expect([upstreams.add(at(3), ''), retired]).toEqual([-1, [0]])
   upstreams.ended(0)
   // Once more, for connections that came into the pool in between.
-  expect([upstreams.add(at(3)), retired]).toEqual([0, [0, 0]])
+  expect([upstreams.add(at(3), ''), retired]).toEqual([0, [0, 0]])
   expect(upstreams.get(0)).toMatchObject(at(3))
 })

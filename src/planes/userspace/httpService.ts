@@ -47,13 +47,18 @@ export class HttpService extends Service {
   begin(member: Member): UpstreamNumber {
     if (this.#front === null) return -1
     const { upstreams } = this.#front
-    const number = this.#numbers.get(member) ?? upstreams.add(member.destination)
+    const number = this.#numbers.get(member) ?? upstreams.add(member.destination, this.#nameOf(member))
     if (number < 0) return -1
     this.#numbers.set(member, number)
     upstreams.begun(number)
     // The last request of a client whose service has been closed while it asked.
     if (this.#listener === null) this.#letGo([member])
     return number
+  }
+
+  /** As in the paths of the API, which have no blanks: its name in the access log. */
+  #nameOf({ destination }: Member): string {
+    return `${encodeURIComponent(this.spec.id)}/${encodeURIComponent(destination.id)}`
   }
 
   #letGo(members: Iterable<Member>): void {

@@ -1,6 +1,7 @@
 import type { Upstream, UpstreamNumber } from '../../proxy/http/policy.ts'
 
 interface Numbered extends Upstream {
+  readonly name: string
   /** Requests that go by it. */
   users: number
   isGone: boolean
@@ -22,18 +23,28 @@ export class HttpUpstreams {
     this.#retire = retire
   }
 
-  /** @returns -1: none is left */
-  add({ address, port }: { readonly address: string; readonly port: number }): UpstreamNumber {
-    const number = this.#free.pop() ?? this.#numbered.length
-    if (number >= this.#limit) return -1
+  /**
+   * Numbers that were used before come last, and the one that has been free for longest first: the access log asks for the
+   * name of a number a little later.
+   *
+   * @returns -1: none is left
+   */
+  add({ address, port }: { readonly address: string; readonly port: number }, name: string): UpstreamNumber {
+    const isFresh = this.#numbered.length < this.#limit
+    const number = isFresh ? this.#numbered.length : (this.#free.shift() ?? -1)
+    if (number < 0) return -1
     // Connections that were kept after it was removed are still to its former backend.
     if (number < this.#numbered.length) this.#retire(number)
-    this.#numbered[number] = { address, port, host: null, users: 0, isGone: false }
+    this.#numbered[number] = { address, port, host: null, name, users: 0, isGone: false }
     return number
   }
 
   get(number: UpstreamNumber): Upstream {
     return this.#at(number)
+  }
+
+  nameOf(number: UpstreamNumber): string {
+    return this.#at(number).name
   }
 
   begun(number: UpstreamNumber): void {

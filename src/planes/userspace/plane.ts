@@ -8,7 +8,7 @@ import type { Transport } from '../../proxy/transport.ts'
 import { Wheel } from '../../proxy/wheel.ts'
 import type { Change, Explanation, Flow, Outcome, Plane, ServiceCounters, VirtualService } from '../plane.ts'
 import { userspaceCan } from './can.ts'
-import type { Context, PlaneLog, Timeouts } from './context.ts'
+import type { AccessLogOptions, Context, PlaneLog, Timeouts } from './context.ts'
 import { Estimator } from './estimator.ts'
 import { Places } from './places.ts'
 import { explain } from './explain.ts'
@@ -26,6 +26,8 @@ export interface UserspaceOptions {
   /** How long open connections may go on after `close`. */
   readonly closeWithinMs?: number
   readonly log?: PlaneLog
+  /** The file is opened with the first http service. */
+  readonly accessLog?: AccessLogOptions | undefined
   /** io_uring where it can be had, else node:net, unless given. */
   readonly openTransport?: () => Transport | Promise<Transport>
   /** Milliseconds of a clock that never goes back, with fractions. */
@@ -75,6 +77,7 @@ export class UserspacePlane implements Plane {
       descriptors: new Places(bounds.descriptors),
       flows: new Places(bounds.flows),
       templates: new Places(bounds.templates),
+      accessLog: accessLogOf(options),
       complain: complainTo(options.log, complaints(clock)),
     }
   }
@@ -129,6 +132,12 @@ export class UserspacePlane implements Plane {
       : { tcp: 'node:net', io_uring: (await ringMissing()) ?? 'not asked for' }
   }
 
+  /** Opens the file of the access log anew. Rejects with the system's error; the old one stays in use. */
+  async reopenLog(): Promise<void> {
+    const http = await this.#http?.catch(() => null)
+    http?.reopenLog()
+  }
+
   /** Listens no more, lets connections end within the limit, then resets the rest. */
   async close(): Promise<void> {
     this.#closed = true
@@ -139,7 +148,7 @@ export class UserspacePlane implements Plane {
     for (let waited = 0; descriptors.used > 0 && waited < this.#closeWithinMs; waited += closePollMs)
       await sleep(closePollMs)
     for (const entry of wheel.entries()) if (entry instanceof Session) entry.end()
-    http?.end()
+    await http?.end()
     wheel.stop()
     estimator.stop()
     const transport = await this.#transport
@@ -234,6 +243,11 @@ function defaultBounds(): Bounds {
   const descriptors = limit - Math.min(1024, Math.ceil(limit / 8))
   return { descriptors, flows: Math.floor(descriptors / 2), templates: 65_536 }
 }
+
+const accessLogOf = ({ accessLog, log }: UserspaceOptions): Context['accessLog'] =>
+  accessLog === undefined
+    ? null
+    : { ...accessLog, complain: (text) => log?.warn({ file: accessLog.path }, text) }
 
 const complainTo =
   (log: PlaneLog | undefined, due: ReturnType<typeof complaints>): Context['complain'] =>

@@ -7,7 +7,6 @@ import { portable } from '../../proxy/portable/transport.ts'
 import { openRingTransport } from '../../proxy/ring/transport.ts'
 import type { Change, Destination, ServiceCounters, VirtualService } from '../plane.ts'
 import { openUserspace, type UserspaceOptions, type UserspacePlane } from './plane.ts'
-import { until } from '../../../lab/until.ts'
 
 const noRing = await ringMissing()
 if (noRing !== null) console.warn(`skipped: the userspace plane on the ring, as ${noRing}`)
@@ -76,7 +75,7 @@ export class Rig implements AsyncDisposable {
     // The queue holds one more than the backlog; of three, one stays outside.
     const waiting = [0, 1, 2].map(() => connect(port, '127.0.0.1'))
     for (const socket of waiting) this.onEnd(() => socket.destroy())
-    await until(() => waiting.filter((socket) => !socket.connecting).length === 2)
+    await Promise.all(waiting.slice(0, 2).map((socket) => once(socket, 'connect')))
     return this.destination('127.0.0.1', port)
   }
 

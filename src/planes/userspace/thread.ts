@@ -71,6 +71,10 @@ export class ThreadPlane implements Plane {
     return this.#ask('facts')
   }
 
+  async reopenLog(): Promise<void> {
+    if (this.#worker !== null) await this.#ask('reopenLog')
+  }
+
   close(): Promise<void> {
     return (this.#closed ??= this.#close())
   }

@@ -5,7 +5,10 @@ import type { Change, Flow, VirtualService } from '../plane.ts'
 import { openUserspace, type UserspaceOptions } from './plane.ts'
 
 /** What the Worker of a `ThreadPlane` gets as its workerData. */
-export type WorkerSetup = Pick<UserspaceOptions, 'timeouts' | 'connectTimeoutMs' | 'closeWithinMs'>
+export type WorkerSetup = Pick<
+  UserspaceOptions,
+  'timeouts' | 'connectTimeoutMs' | 'closeWithinMs' | 'accessLog'
+>
 
 /** What is asked by messages, each answered by one with the same number. */
 export type Question = {
@@ -51,6 +54,7 @@ const methods = {
   withdraw: (keys: readonly ServiceId[]) => plane.withdraw(keys),
   zero: (keys?: readonly ServiceId[]) => plane.zero(keys),
   facts: () => plane.facts(),
+  reopenLog: () => plane.reopenLog(),
   close: () => plane.close(),
 }
 export type Methods = typeof methods
