@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import { until } from '../../lab/until.ts'
 
 /** Runs the sh blocks of docs/hands-on.md one after the other; those of a `# terminal N` go on in the background. */
 const root = fileURLToPath(new URL('../../', import.meta.url))
@@ -75,7 +76,15 @@ const beforeLoad = new Map<string, number>()
 
 async function foreground(block: string): Promise<string> {
   if (block.includes('torb client')) {
-    for (const [terminal, text] of consoles) beforeLoad.set(terminal, text.match(/: answered/g)?.length ?? 0)
+    const count = (): void => {
+      for (const [terminal, text] of consoles)
+        beforeLoad.set(terminal, text.match(/: answered/g)?.length ?? 0)
+    }
+    // What a server prints may come after its answer.
+    await until(() => {
+      count()
+      return beforeLoad.values().reduce((sum, answers) => sum + answers, 0) >= 14
+    }, 'the consoles’ fourteen answers')
   }
   const child = spawn('sh', ['-e', '-c', replace(block)], { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] })
   let output = ''
