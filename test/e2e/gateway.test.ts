@@ -100,7 +100,7 @@ describe('torb gateway', () => {
     expect(await bodies(`${again.url}/function/other`, 1)).toBe('B')
   })
 
-  it('keeps an access log that may be rotated', async () => {
+  it('keeps an access log that may be rotated, of http services too', async () => {
     using place = directory()
     const log = join(place.path, 'access.log')
     await using a = await named('A')
@@ -111,10 +111,19 @@ describe('torb gateway', () => {
     expect(readFileSync(log, 'utf8')).toMatch(
       /^\d{4}-\d\d-\d\dT[\d:.]+Z 127\.0\.0\.1 GET \/function\/f\/x\?y=1 127\.0\.0\.1:\d+ 200 completed [\d.]+ 0 \d+\n$/,
     )
+    const port = await freePort()
+    const service = { host: '127.0.0.1', port, protocol: 'http' }
+    const backend = { host: '127.0.0.1', port: a.port }
+    expect((await request(`${gateway.api}/service/shop`, 'PUT', service)).status).toBe(200)
+    expect((await request(`${gateway.api}/service/shop/a`, 'PUT', backend)).status).toBe(200)
     renameSync(log, `${log}.1`)
     gateway.running.process.kill('SIGHUP')
     await until(() => existsSync(log))
     await request(`${gateway.url}/function/g`)
+    await until(async () => {
+      await request(`http://127.0.0.1:${port}/cart`)
+      return readFileSync(log, 'utf8').includes(' GET /cart shop/a 200 completed ')
+    })
     // The last lines are written at the end.
     await gateway.running.end()
     expect(readFileSync(log, 'utf8')).toMatch(/ GET \/function\/g - 404 answered /)
