@@ -63,8 +63,8 @@ export interface Effect {
 /** Where an object stands between wish and effect. */
 export interface ReconcileState {
   /**
-   * applied: the plane holds it. accepted: the plane has taken it and it is not in effect everywhere (ovn). failing: the
-   * plane refuses it, retried with back-off. drifted: somebody changed it behind Torb, which only reports that (--observe).
+   * applied: the plane holds it. accepted: the plane has taken it and it is not in effect everywhere, or another Torb writes
+   * to it and this one stands by (ovn). failing: the plane refuses it, retried with back-off. drifted: somebody changed it behind Torb, which only reports that (--observe).
    */
   readonly state: 'applied' | 'accepted' | 'failing' | 'drifted'
   readonly message: string

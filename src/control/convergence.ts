@@ -12,6 +12,7 @@ import type { KeyLedger } from './ledger.ts'
 import type { ServiceRecord } from './records.ts'
 import { driftText, weightEvents } from './report.ts'
 import { Retries } from './retries.ts'
+import { followWriter, standbyOf } from './standby.ts'
 import type { DesiredState, ServiceState } from './state.ts'
 import type { Vitals } from './vitals.ts'
 
@@ -230,7 +231,11 @@ export class Convergence {
       desired.drop(state)
       return
     }
-    if (state.reconcile.state !== 'failing' || state.reconcile.message !== refusal.message) {
+    const standby = refusal.code === 'unreachable' ? standbyOf(this.#options.planes.get(plane)) : null
+    if (standby !== null) {
+      if (state.reconcile.message !== standby)
+        state.reconcile = { state: 'accepted', message: standby, since: now() }
+    } else if (state.reconcile.state !== 'failing' || state.reconcile.message !== refusal.message) {
       events.record({ at: now(), type: 'plane-failed', plane, service: state.id, message: refusal.message })
       state.reconcile = { state: 'failing', message: refusal.message, since: now() }
     }
@@ -257,7 +262,7 @@ export class Convergence {
     const { confirmations, desired } = this.#options
     if (confirmations.get(name)?.tell(confirmation) !== true) return
     const state = desired.services.get(confirmation.key)
-    if (state !== undefined && state.reconcile.state !== 'failing') state.reconcile = this.#standing(state)
+    if (state?.isTaken === true) state.reconcile = this.#standing(state)
   }
 
   /** Reports what a plane holds otherwise than it should at a start. @returns true where it does */
@@ -265,6 +270,7 @@ export class Convergence {
     const { events, now } = this.#options
     const seen = state.held.get(name)
     if (state.record === null || seen === undefined || this.planeOf(state.record) !== name) return false
+    if (standbyOf(this.#options.planes.get(name)) !== null) return false
     const given = effective(state.record, state.vital, seen, this.#checksOf(name))
     if (given === seen) return false
     const difference = driftText(given, seen)
@@ -288,6 +294,8 @@ export class Convergence {
       log.warn({ plane: name }, `the plane could not be observed: ${text(error)}`)
       return []
     }
+    if (standbyOf(planes.get(name)) !== null)
+      return followWriter(desired, name, keys, held, this.#checksOf(name))
     const drifted: ServiceState[] = []
     for (const id of keys) {
       const state = desired.services.get(id)
@@ -309,7 +317,7 @@ export class Convergence {
         if (observe) state.drift.set(name, { given, difference })
         else drifted.push(state)
       }
-      if (observe && state.reconcile.state !== 'failing') state.reconcile = this.#standing(state)
+      if (observe && state.isTaken) state.reconcile = this.#standing(state)
     }
     for (const state of drifted) this.#drifted.add(state)
     return drifted

@@ -4,6 +4,7 @@ import { effective } from './effective.ts'
 import type { Log } from './events.ts'
 import { identified } from './identify.ts'
 import type { KeyLedger } from './ledger.ts'
+import { standbyOf } from './standby.ts'
 import type { DesiredState } from './state.ts'
 
 /** Services that the log names at most. */
@@ -40,9 +41,12 @@ export async function openPlane(
     const wish = record && effective(record, vital, null, plane.can.checks)
     state.held.set(name, wish === null ? spec : identified(spec, wish))
   }
-  if (unknown.length > 0)
+  const fields = { plane: name, services: unknown.slice(0, mostNames), count: unknown.length }
+  if (unknown.length > 0 && standbyOf(plane) !== null)
+    log.info(fields, 'this Torb stands by, and the one that writes has services that are not known here')
+  else if (unknown.length > 0)
     log.warn(
-      { plane: name, services: unknown.slice(0, mostNames), count: unknown.length },
+      fields,
       'services bear the mark of this Torb and are not known here, and stay: another Torb with the same mark made them, or the store is new or an older one; create them anew, which takes them over with their backends, take all over with --adopt, or remove them by hand or with -f',
     )
   ledger.keep(name, (id) => {

@@ -13,47 +13,43 @@ import type { DesiredState } from './state.ts'
 export interface ImportOptions {
   readonly desired: DesiredState
   readonly reconciler: Reconciler
-  readonly planes: ReadonlyMap<PlaneName, Plane>
+  readonly name: PlaneName
+  readonly plane: Plane
   readonly log: Log
 }
 
 /**
- * Makes services of what virtual networks have: ordinary writes, each of which takes the equal entry over. What bears this
+ * Makes services of what a virtual network has: ordinary writes, each of which takes the equal entry over. What bears this
  * Torb's mark and is unknown to its store comes first, under its own names.
  *
  * Entries of a kernel have no name to become services by, and go on as they are until somebody asks for the same.
  */
 export async function importForeign(options: ImportOptions): Promise<void> {
-  const { desired, reconciler, planes, log } = options
+  const { desired, reconciler, name, plane, log } = options
+  if (!plane.can.attach || plane.foreign === undefined) return
   const taken = new Set(desired.services.keys())
-  for (const [name, plane] of planes) {
-    if (!plane.can.attach || plane.foreign === undefined) continue
-    const entries: (readonly [ServiceId, VirtualService])[] = []
-    try {
-      for await (const [id, entry] of plane.observe('all'))
-        if (!desired.services.has(id)) entries.push([id, entry])
-      for (const [id] of entries) taken.add(id)
-      for (const entry of await plane.foreign()) {
-        const id = freeName(entry, taken)
-        taken.add(id)
-        entries.push([id, entry])
-      }
-    } catch (error) {
-      log.warn({ plane: name }, `nothing could be taken over: ${text(error)}`)
+  const entries: (readonly [ServiceId, VirtualService])[] = []
+  try {
+    for await (const [id, entry] of plane.observe('all'))
+      if (!desired.services.has(id)) entries.push([id, entry])
+    for (const [id] of entries) taken.add(id)
+    for (const entry of await plane.foreign()) {
+      const id = freeName(entry, taken)
+      taken.add(id)
+      entries.push([id, entry])
     }
-    const writes = entries.map(async ([id, entry]) => {
-      try {
-        const record = recordOf(id, entry, name)
-        await reconciler.write(id, (current) => (current === null ? record : fail()), 'rest')
-      } catch (error) {
-        log.warn(
-          { plane: name, service: entry.id },
-          `${endpointKey(entry)} is not taken over: ${text(error)}`,
-        )
-      }
-    })
-    await Promise.all(writes)
+  } catch (error) {
+    log.warn({ plane: name }, `nothing could be taken over: ${text(error)}`)
   }
+  const writes = entries.map(async ([id, entry]) => {
+    try {
+      const record = recordOf(id, entry, name)
+      await reconciler.write(id, (current) => (current === null ? record : fail()), 'rest')
+    } catch (error) {
+      log.warn({ plane: name, service: entry.id }, `${endpointKey(entry)} is not taken over: ${text(error)}`)
+    }
+  })
+  await Promise.all(writes)
 }
 
 const idLength = 255

@@ -30,6 +30,7 @@ import { importForeign } from './imports.ts'
 import { LagWatch } from './lag.ts'
 import { Opening } from './opening.ts'
 import { planeStatuses } from './planeStatus.ts'
+import { standbyOf, untilWriting } from './standby.ts'
 import { invalid } from '../model/refusal.ts'
 import { readBackend } from '../model/backend.ts'
 import { readPulse } from '../model/pulse.ts'
@@ -146,7 +147,7 @@ export async function openControl(options: ControlOptions): Promise<OpenControl>
       state.retryAt = 0
       reconciler.touch(state)
     }
-    if (options.adopt) void importForeign({ desired, reconciler, planes: new Map([[name, plane]]), log })
+    if (options.adopt) void importOf(name, plane)
   })
 
   /** What a plane was found to hold at its opening is left as it is where that is only to be reported, or health is unknown. */
@@ -155,6 +156,13 @@ export async function openControl(options: ControlOptions): Promise<OpenControl>
     if (held === undefined) return
     if (options.observe && outliving.has(name) && reconciler.reportHeld(state, name)) return
     keepUnknown(held, state.backends, (id) => health.has(backendKey(state.id, id)))
+  }
+
+  /** Now, or where another Torb writes to the plane as soon as this one does. */
+  async function importOf(name: PlaneName, plane: Plane): Promise<void> {
+    const write = () => importForeign({ desired, reconciler, name, plane, log })
+    if (standbyOf(plane) === null) await write()
+    else void untilWriting(plane, ended.signal).then((writes) => (writes ? write() : undefined))
   }
 
   async function followConfirmed(name: PlaneName, plane: Plane, signal: AbortSignal): Promise<void> {
@@ -284,8 +292,8 @@ export async function openControl(options: ControlOptions): Promise<OpenControl>
         AbortSignal.any([ended.signal, AbortSignal.timeout(timeoutMs)]),
       ),
     async importForeign() {
-      const open = new Map([...planes].filter(([name]) => !unopened.has(name)))
-      if (options.adopt) await importForeign({ desired, reconciler, planes: open, log })
+      if (!options.adopt) return
+      for (const [name, plane] of planes) if (!unopened.has(name)) await importOf(name, plane)
     },
     async close() {
       ended.abort()

@@ -52,6 +52,11 @@ export class ServiceState {
   attempts = 0
   retryAt = 0
 
+  /** False while its plane refuses it, or leaves it to another Torb. */
+  get isTaken(): boolean {
+    return this.reconcile.state !== 'failing' && this.retryAt === 0
+  }
+
   constructor(id: ServiceId) {
     this.id = id
   }

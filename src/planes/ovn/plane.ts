@@ -114,6 +114,7 @@ export class OvnPlane implements Plane {
         tables: southboundTables,
       })
       this.#open = await this.#start(nb, sb)
+      await this.#open.writer.lockKnown()
       this.#follow()
     } catch (error) {
       await Promise.all([nb.close(), sb?.close()])
@@ -206,6 +207,11 @@ export class OvnPlane implements Plane {
       outcomes.push(...results)
     }
     return outcomes
+  }
+
+  /** That another Torb of this owner writes; null where it does not. */
+  standby(): string | null {
+    return this.#open?.writer.standby() ?? null
   }
 
   refuses(spec: VirtualService): string | null {

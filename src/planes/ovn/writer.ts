@@ -148,19 +148,32 @@ export class Writer {
 
   /** @throws Refusal `unreachable`, which is `#idle` */
   async #mayWrite(): Promise<void> {
-    const { northbound, owner } = this.#view
+    const { northbound } = this.#view
     const deadline = northbound.state.since + lockMs
     const early = (): boolean => northbound.state.connected && !this.#lock.held && Date.now() < deadline
     while (!this.#closed && early()) await sleep(5)
     const { connected, problem } = northbound.state
     if (connected && this.#lock.held) return
-    this.#idle = new Refusal(
-      'unreachable',
-      connected
-        ? `another Torb writes what is marked torb-owner=${owner} in the northbound database, and this one stands by: write there, or give this one an owner of its own (ovn_owner)`
-        : problem,
-    )
+    this.#idle = new Refusal('unreachable', connected ? this.#standsBy : problem)
     throw this.#idle
+  }
+
+  get #standsBy(): string {
+    return `another Torb writes what is marked torb-owner=${this.#view.owner} in the northbound database, and this one stands by: write there, or give this one an owner of its own (ovn_owner)`
+  }
+
+  /** That another Torb holds the lock; null where this one does, or nobody knows. */
+  standby(): string | null {
+    const { connected } = this.#view.northbound.state
+    return connected && this.#lock.known && !this.#lock.held ? this.#standsBy : null
+  }
+
+  /** Resolves when the server has said whether this Torb holds the lock, or does not say so in time. */
+  async lockKnown(): Promise<void> {
+    const { northbound } = this.#view
+    const deadline = northbound.state.since + lockMs
+    const open = (): boolean => northbound.state.connected && !this.#lock.known && Date.now() < deadline
+    while (!this.#closed && open()) await sleep(5)
   }
 
   async #reconnected(deadline: number): Promise<boolean> {

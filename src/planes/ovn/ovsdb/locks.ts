@@ -6,6 +6,7 @@ class Lock implements OvsdbLock {
   readonly assertion: OvsdbLock['assertion']
   readonly #listeners = new Set<(held: boolean) => void>()
   #held = false
+  known = false
 
   constructor(name: string) {
     this.assertion = { op: 'assert', lock: name }
@@ -16,6 +17,7 @@ class Lock implements OvsdbLock {
   }
 
   set held(held: boolean) {
+    this.known = true
     if (held === this.#held) return
     this.#held = held
     for (const listener of this.#listeners) listener(held)
@@ -47,6 +49,7 @@ export class Locks {
     for (const [name, lock] of this.#locks) {
       if (rpc === null) lock.held = false
       else this.#request(rpc, name, lock)
+      lock.known = false
     }
   }
 

@@ -194,6 +194,8 @@ export interface Ovsdb<Tables extends TableSpecs> {
 
 export interface OvsdbLock {
   readonly held: boolean
+  /** Whether the server has said on this connection if it is held. */
+  readonly known: boolean
   watch(listener: (held: boolean) => void): () => void
   /** For the head of a transaction: it fails with `not owner` where the lock is not held. */
   readonly assertion: LockAssertion
