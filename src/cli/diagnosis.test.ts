@@ -23,6 +23,7 @@ const best: Facts = {
   bpfJit: 1,
   firstUnprivilegedPort: 1024,
   localPorts: { first: 32_768, last: 60_999 },
+  gateway: null,
   ovn: null,
 }
 

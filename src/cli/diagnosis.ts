@@ -1,13 +1,6 @@
 import type { Facts, ModuleState } from './doctorFacts.ts'
-
-export interface Finding {
-  /** problem: Torb will not do its work. note: something better is possible. */
-  readonly level: 'ok' | 'note' | 'problem'
-  readonly subject: string
-  readonly fact: string
-  /** Empty where there is nothing to cure. */
-  readonly cure: string
-}
+import { gatewayFindings } from './doctorGateway.ts'
+import { note, ok, problem, type Finding } from './finding.ts'
 
 /** Bits of linux/capability.h. */
 const capability = { netBindService: 10n, netAdmin: 12n, sysAdmin: 21n, perfmon: 38n, bpf: 39n } as const
@@ -37,6 +30,7 @@ export function diagnose(facts: Facts): Finding[] {
     conntrackFinding(facts),
     bpfFinding(facts),
     ioUringFinding(facts),
+    ...(facts.gateway === null ? [] : gatewayFindings(facts.gateway, facts.ring === null)),
     ...ovnFindings(facts),
   ].filter((finding) => finding !== null)
 }
@@ -203,17 +197,3 @@ function atLeast(kernel: string, major: number, minor: number): boolean {
   const [a = 0, b = 0] = kernel.split('.', 2).map((part) => Number.parseInt(part, 10))
   return a > major || (a === major && b >= minor)
 }
-
-const ok = (subject: string, fact: string): Finding => ({ level: 'ok', subject, fact, cure: '' })
-const note = (subject: string, fact: string, cure: string): Finding => ({
-  level: 'note',
-  subject,
-  fact,
-  cure,
-})
-const problem = (subject: string, fact: string, cure: string): Finding => ({
-  level: 'problem',
-  subject,
-  fact,
-  cure,
-})

@@ -1,9 +1,12 @@
 import type { DaemonOptions } from '../model/daemon.ts'
 import { defineCommand } from './command.ts'
-import { diagnose, type Finding } from './diagnosis.ts'
+import { diagnose } from './diagnosis.ts'
 import { readFacts } from './doctorFacts.ts'
+import { readGatewayFacts } from './doctorGateway.ts'
+import type { Finding } from './finding.ts'
 import { CommandError, exit } from './exit.ts'
 import type { FlagTable, Values } from './goFlags.ts'
+import { apiEnvironment, apiFlags, restOf } from './rest.ts'
 import { startOptions } from './serve.ts'
 import { serveFlags } from './serveFlags.ts'
 import { paint, type Style } from './table.ts'
@@ -19,13 +22,17 @@ const ovnFlag = <K extends 'list' | 'string'>(name: string, kind: K) => ({
 
 export const doctor = defineCommand({
   page: {
-    synopsis: ['torb doctor [--config FILE] [--ovn-nb ADDRESS] [--ovn-sb ADDRESS] [--json]'],
+    synopsis: [
+      'torb doctor [--config FILE] [--api URL] [--token-file FILE] [--ovn-nb ADDRESS] [--ovn-sb ADDRESS] [--json]',
+    ],
     description: [
-      'Says what Torb can do on this machine as this user: runtime, privileges, open files and how many connections they allow, low ports, the plane that "torb serve" would take and why no better one, what the data planes in the kernel need (IPVS with its schedulers, forwarding, eBPF) and the fast path of the userspace plane (io_uring). Where OVN is configured, by the file or by flags, it says whether its databases answer. Each line is a fact; where something is missing the cure follows.',
+      'Says what Torb can do on this machine as this user: runtime, privileges, open files and how many connections they allow, low ports, the plane that "torb serve" would take and why no better one, what the data planes in the kernel need (IPVS with its schedulers, forwarding, eBPF) and the fast path of the userspace plane and the function gateway (io_uring). Where OVN is configured, by the file or by flags, it says whether its databases answer. Each line is a fact; where something is missing the cure follows.',
+      'Where a Torb runs (at --api) it also says how its function gateway stands: what it runs on and why, how old its sources are and what is amiss with them, keys that cannot be used, functions without a usable instance, instances that are left out, and queues. Where none answers at the usual place that is no problem; at a place given by --api it is.',
       '"note" means that Torb works and something better is possible, "problem" that it will not do its work. The open files are those of this shell: a service manager sets its own.',
     ],
     examples: [
       ['torb doctor', 'as the user who will run "torb serve"'],
+      ['torb doctor --api http://127.0.0.1:4673', 'and how the gateway of that Torb stands'],
       ['torb doctor --ovn-nb unix:/run/ovn/ovnnb_db.sock', 'does OVN answer?'],
     ],
     exit: [
@@ -39,10 +46,18 @@ export const doctor = defineCommand({
       ['/proc/sys/kernel, /proc/sys/net', 'what the kernel allows'],
       ['/proc/net/ip_vs, /proc/modules, /lib/modules', 'whether there is IPVS, and which schedulers'],
     ],
-    see: ['torb serve', 'torb planes'],
+    environment: apiEnvironment,
+    see: ['torb serve', 'torb gateway', 'torb functions', 'torb explain', 'torb planes'],
   },
   flags: {
     json: { kind: 'boolean', about: 'prints facts and findings as JSON', default: false },
+    // No default, which tells whether a Torb must be there.
+    api: {
+      kind: 'string',
+      value: 'URL',
+      about: `where a running Torb is asked; else ${apiFlags.api.default}`,
+    },
+    'token-file': apiFlags['token-file'],
     config: { kind: 'string', value: 'FILE', about: 'configuration file of the daemon' },
     'ovn-nb': ovnFlag('ovn-nb', 'list'),
     'ovn-sb': ovnFlag('ovn-sb', 'list'),
@@ -53,7 +68,9 @@ export const doctor = defineCommand({
   operands: { min: 0, max: 0, name: '' },
 
   async run({ flags, io }) {
-    const facts = await readFacts(await optionsOf(flags))
+    const { api } = flags
+    const rest = restOf({ ...flags, api: api ?? apiFlags.api.default }, io)
+    const facts = await readFacts(await optionsOf(flags), () => readGatewayFacts(rest, api !== undefined))
     const findings = diagnose(facts)
     if (flags.json) {
       const { capabilities, ...rest } = facts

@@ -4,6 +4,7 @@ import { askForRing, type RingRefusal } from '../kernel/uring/probe.ts'
 import type { DaemonOptions } from '../model/daemon.ts'
 import { schedulerNames } from '../model/names.ts'
 import { surveyPlanes } from '../planes/choose.ts'
+import type { GatewayFacts } from './doctorGateway.ts'
 import { readOvnFacts, type OvnDatabase } from './doctorOvn.ts'
 
 /** Of the kernel's IPVS or one of its modules. available: loads when it is asked for. */
@@ -32,11 +33,17 @@ export interface Facts {
   readonly bpfJit: number | null
   readonly firstUnprivilegedPort: number | null
   readonly localPorts: { readonly first: number; readonly last: number } | null
+  /** Of a running Torb's functions; null where nobody was asked. */
+  readonly gateway: GatewayFacts | null
   /** Of OVN; null where none is configured. */
   readonly ovn: readonly OvnDatabase[] | null
 }
 
-export async function readFacts(options: DaemonOptions = {}): Promise<Facts> {
+/** @param gateway asks a running Torb */
+export async function readFacts(
+  options: DaemonOptions = {},
+  gateway: () => Promise<GatewayFacts | null> = () => Promise.resolve(null),
+): Promise<Facts> {
   const kernel = release()
   const status = readText('/proc/self/status')
   const capabilities = /^CapEff:\s*([0-9a-f]+)/m.exec(status)?.[1]
@@ -64,6 +71,7 @@ export async function readFacts(options: DaemonOptions = {}): Promise<Facts> {
     bpfJit: sysctl('net/core/bpf_jit_enable'),
     firstUnprivilegedPort: sysctl('net/ipv4/ip_unprivileged_port_start'),
     localPorts: parsePorts(readText('/proc/sys/net/ipv4/ip_local_port_range')),
+    gateway: await gateway(),
     ovn: await readOvnFacts(options),
   }
 }

@@ -171,7 +171,8 @@ function rejectedCells({ source, key, since, reason }: WireRejected): Cell[] {
   return [source, key, timeText(since), { text: reason, style: 'red' }]
 }
 
-function ageText(seconds: number): string {
+/** `12 s`, `3 min`, `5 h` */
+export function ageText(seconds: number): string {
   if (seconds < 120) return `${Math.round(seconds)} s`
   return seconds < 7200 ? `${Math.round(seconds / 60)} min` : `${Math.round(seconds / 3600)} h`
 }

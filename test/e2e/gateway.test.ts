@@ -5,6 +5,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { Etcd, etcdMissing } from '../../lab/etcd.ts'
+import { commands } from '../../src/cli/index.ts'
+import { runCommandLine } from '../../src/cli/run.ts'
 import { named, startInstance } from '../../src/gateway/gatewaySuite.ts'
 import { keyOf, valueOf } from '../etcdRig.ts'
 import { until } from '../../lab/until.ts'
@@ -31,6 +33,24 @@ const bodies = async (url: string, count: number): Promise<string> => {
   let all = ''
   for (let i = 0; i < count; i++) all += String((await request(url)).body)
   return all
+}
+
+/** @returns exit code and standard output */
+async function torb(...args: string[]): Promise<[code: number, out: string]> {
+  let out = ''
+  const code = await runCommandLine(args, commands, '0', {
+    out: (text) => void (out += text),
+    err: () => {},
+    env: {},
+    tty: false,
+    columns: () => 80,
+    rows: () => 24,
+    keys: () => () => {},
+    interrupt: () => {
+      throw new TypeError('no command here listens')
+    },
+  })
+  return [code, out]
 }
 
 const directory = () => mkdtempDisposableSync(join(tmpdir(), 'torb-gateway-'))
@@ -83,6 +103,18 @@ describe('torb gateway', () => {
       expect((await request(`${gateway.api}/functions/mine`, 'PUT', body)).status).toBe(200)
       expect(await bodies(url, 2)).toBe('AA')
       expect((await request(`${gateway.url}/function/other`)).status).toBe(404)
+      expect(await torb('explain', '--api', gateway.api, '/function/mine/x?y=1')).toEqual([
+        0,
+        expect.stringMatching(new RegExp(`as REST has it[^]*→ function mine, ${a.text}, as /x\\?y=1\n$`)),
+      ])
+      expect(await torb('explain', '--api', gateway.api, '/function/other')).toEqual([
+        1,
+        expect.stringContaining('→ the gateway answers 404 by itself\n'),
+      ])
+      expect(await torb('doctor', '--api', gateway.api)).toEqual([
+        expect.any(Number),
+        expect.stringMatching(/gateway: listens on port \d+, .*[^]*functions: 1 function with 1 instance\n/),
+      ])
 
       const other = `functions: { other: { ips: ['${b.text}'], weights: [1] } }\n`
       writeFileSync(file, other)
