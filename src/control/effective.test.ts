@@ -17,6 +17,7 @@ describe('sameService', () => {
     { persistence: null },
     { persistence: { timeout: 60, prefix: 32 } },
     { port: 'any' },
+    { http: {} },
   ])('%j is a difference', (change) => {
     expect(sameService(service, { ...service, ...change })).toBe(false)
   })

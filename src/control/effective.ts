@@ -60,6 +60,7 @@ export function effective(
         ? null
         : { switches: attach.switches ?? [], routers: attach.routers ?? [], groups: attach.groups ?? [] },
     ovn,
+    ...(options.http === undefined ? {} : { http: options.http }),
     destinations,
   }
   return previous !== null && sameService(previous, spec) ? previous : spec

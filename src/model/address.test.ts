@@ -9,6 +9,7 @@ import {
   familyOf,
   isLoopback,
   networkOf,
+  readNetwork,
 } from './address.ts'
 
 describe('addresses', () => {
@@ -79,5 +80,32 @@ describe('networkOf', () => {
     ['2001:db8:ffff::1', 36, '2001:db8:f000::'],
   ])('%s/%i is %s', (address, prefix, network) => {
     expect(networkOf(address, prefix)).toBe(network)
+  })
+})
+
+describe('readNetwork', () => {
+  it.each([
+    ['10.0.0.0/8', '10.0.0.0', 8, 4],
+    ['192.0.2.7', '192.0.2.7', 32, 4],
+    ['0.0.0.0/0', '0.0.0.0', 0, 4],
+    ['2001:DB8::/32', '2001:db8::', 32, 6],
+    ['::ffff:192.0.2.7', '192.0.2.7', 32, 4],
+  ] as const)('%s', (text, address, prefix, family) => {
+    expect(readNetwork(text)).toEqual({ address, prefix, family })
+  })
+
+  it.each([
+    '',
+    'a',
+    '10.0.0.0/33',
+    '::/129',
+    '10.0.0.0/',
+    '10.0.0.0/-1',
+    '10/8',
+    '1.2.3.4/8/8',
+    'fe80::1%lo',
+    ' ::1',
+  ])('"%s" is none', (text) => {
+    expect(readNetwork(text)).toBeNull()
   })
 })

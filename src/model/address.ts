@@ -85,3 +85,21 @@ export function networkOf(client: string, prefix: number): string {
     bytes.map((byte, index) => byte & (0xff00 >> Math.min(8, Math.max(0, prefix - index * 8))) & 0xff),
   )
 }
+
+/** Addresses that begin with the same bits. */
+export interface Network {
+  readonly address: string
+  readonly prefix: number
+  readonly family: Family
+}
+
+/** Reads `10.0.0.0/8`, `2001:db8::/32`, or an address alone; null where it is none of these. */
+export function readNetwork(text: string): Network | null {
+  const [, host = '', length] = /^([^/%]+)(?:\/(\d{1,3}))?$/.exec(text) ?? []
+  if (familyOf(host) === null) return null
+  const address = canonicalAddress(host)
+  const family = familyOf(address) ?? 4
+  const longest = family === 4 ? 32 : 128
+  const prefix = length === undefined ? longest : Number(length)
+  return prefix > longest ? null : { address, prefix, family }
+}

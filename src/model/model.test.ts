@@ -126,6 +126,15 @@ describe('a service', () => {
     expect(patchService(marked, { method: 'lc' }, true)).toEqual({ ...marked, method: 'lc' })
   })
 
+  it('what only http has is kept, and refused of another protocol', () => {
+    const http = { trusted_proxies: ['10.0.0.0/8', '::1'] }
+    const before = read({ host: 'h', port: 80, protocol: 'http', http })
+    expect(patchService(before, { method: 'rr' }, true)).toEqual({ ...before, method: 'rr', http })
+    expect(refusal(() => read({ host: 'h', port: 80, http }))).toBe(
+      'http is only for services of "protocol": "http", and this one has tcp: leave it out',
+    )
+  })
+
   it('what was read is read again as the same', () => {
     fc.assert(
       fc.property(

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { parseInterval } from './duration.ts'
+import { httpBody, type HttpOptions } from './http.ts'
 import {
   fallbackNames,
   flagBit,
@@ -111,6 +112,7 @@ export const serviceBody = z
     plane: z.enum(planeNames, { error: `plane must be one of ${planeNames.join(', ')}` }).optional(),
     attach: attachBody.optional(),
     ovn: ovnBody.optional(),
+    http: httpBody.optional(),
   })
   .meta({ id: 'ServiceOptions' })
 export type ServiceBody = z.output<typeof serviceBody>
@@ -135,6 +137,7 @@ export interface ServiceOptions {
     readonly groups?: string[] | undefined
   }
   readonly ovn?: OvnOptions
+  readonly http?: HttpOptions
 }
 
 /**
@@ -162,7 +165,9 @@ export function readService(body: ServiceBody, hasDefaultHost: boolean): Service
     fail(`method "${body.method}" is not a scheduler: choose one of ${schedulerNames.join(', ')}`)
   if (body.drain !== undefined) parseInterval(body.drain)
   if (body.persistence?.netmask !== undefined) prefixLength(body.persistence.netmask)
-  const { fwmark: mark, persistence, proxy_protocol, drain, attach, ovn } = body
+  if (body.http !== undefined && protocol !== 'http')
+    fail(`http is only for services of "protocol": "http", and this one has ${protocol}: leave it out`)
+  const { fwmark: mark, persistence, proxy_protocol, drain, attach, ovn, http } = body
   // What only one plane has chooses it for good: at the next start another one may be the default.
   const plane = body.plane ?? (attach === undefined && ovn === undefined ? undefined : 'ovn')
   return {
@@ -173,7 +178,7 @@ export function readService(body: ServiceBody, hasDefaultHost: boolean): Service
     flags,
     persistent: body.persistent ?? false,
     fallback,
-    ...withoutUndefined({ fwmark: mark, persistence, proxy_protocol, drain, plane, attach, ovn }),
+    ...withoutUndefined({ fwmark: mark, persistence, proxy_protocol, drain, plane, attach, ovn, http }),
   }
 }
 

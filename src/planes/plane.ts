@@ -9,6 +9,7 @@ import type {
   ServiceId,
   TunnelType,
 } from '../model/names.ts'
+import type { HttpOptions } from '../model/http.ts'
 import type { OvnOptions } from '../model/service.ts'
 import type { Refusal } from '../model/refusal.ts'
 
@@ -117,6 +118,8 @@ export interface VirtualService {
   } | null
   /** What only a virtual network has; null where nothing was said. */
   readonly ovn: OvnOptions | null
+  /** What only http has; absent where nothing was said. */
+  readonly http?: HttpOptions
   /** In the order they were created. */
   readonly destinations: readonly Destination[]
   /** Of what a plane observes: what somebody changed in its entry that no other field can tell, in a few words. */

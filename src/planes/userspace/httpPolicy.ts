@@ -9,6 +9,7 @@ import type {
 } from '../../proxy/http/policy.ts'
 import type { Ends } from '../../proxy/transport.ts'
 import type { Template } from './affinity.ts'
+import { hostLimit, type Forwarded } from './forwarded.ts'
 import type { HttpService } from './httpService.ts'
 import type { HttpUpstreams } from './httpUpstreams.ts'
 import type { Member } from './roster.ts'
@@ -20,6 +21,9 @@ const none: readonly Member[] = []
 interface Client {
   service: HttpService
   ends: Ends
+  /** Of the request under way: what a trusted proxy tells, and from whom it comes then. */
+  forwarded: Forwarded | null
+  asker: Ends
   member: Member | null
   template: Template | null
   upstream: UpstreamNumber
@@ -28,9 +32,6 @@ interface Client {
   /** Could not be had for this request. */
   tried: readonly Member[]
 }
-
-/** A longer Host is not repeated in X-Forwarded-Host. */
-const hostLimit = 512
 
 const protoAndFor = Buffer.from('X-Forwarded-Proto: http\r\nX-Forwarded-For: ')
 const hostName = Buffer.from('\r\nX-Forwarded-Host: ')
@@ -52,7 +53,15 @@ export class HttpPolicy implements ProxyPolicy {
   accepted(exchange: Exchange, service: HttpService, ends: Ends): void {
     const client = this.#clients[exchange]
     if (client === undefined) {
-      const nobody = { member: null, template: null, upstream: -1, isCounted: false, tried: none }
+      const nobody = {
+        forwarded: null,
+        asker: ends,
+        member: null,
+        template: null,
+        upstream: -1,
+        isCounted: false,
+        tried: none,
+      }
       this.#clients[exchange] = { service, ends, ...nobody }
     } else {
       client.service = service
@@ -69,8 +78,12 @@ export class HttpPolicy implements ProxyPolicy {
     return this.#upstreams.get(upstream)
   }
 
-  decide(exchange: Exchange, _request: ProxyRequest, decision: Decision): void {
+  decide(exchange: Exchange, request: ProxyRequest, decision: Decision): void {
     const client = this.#client(exchange)
+    const { service, ends } = client
+    const forwarded = service.forwarded(request, ends.remoteAddress)
+    client.forwarded = forwarded
+    client.asker = forwarded === null ? ends : { ...ends, remoteAddress: forwarded.client }
     client.tried = none
     if (!this.#begin(client)) {
       client.service.roster.rest.errors++
@@ -108,10 +121,16 @@ export class HttpPolicy implements ProxyPolicy {
       client.member.tally.connections++
       client.member.tally.received(request.headEnd - request.methodAt)
     }
-    let end = put(protoAndFor, 0, protoAndFor.length, into, at)
+    const { forwarded } = client
+    const first = forwarded === null ? protoAndFor : protoAndChain(forwarded)
+    let end = put(first, 0, first.length, into, at)
     end = put(request.client, 0, request.clientLength, into, end)
     const { bytes, hostAt, hostEnd } = request
-    if (hostEnd > hostAt && hostEnd - hostAt <= hostLimit) {
+    const told = forwarded?.host ?? null
+    if (told !== null) {
+      end = put(hostName, 0, hostName.length, into, end)
+      end = put(Buffer.from(told, 'latin1'), 0, told.length, into, end)
+    } else if (hostEnd > hostAt && hostEnd - hostAt <= hostLimit) {
       end = put(hostName, 0, hostName.length, into, end)
       end = put(bytes, hostAt, hostEnd, into, end)
     }
@@ -147,7 +166,7 @@ export class HttpPolicy implements ProxyPolicy {
   /** Gives the request to a member that was not tried. @returns false: there is none */
   #begin(client: Client): boolean {
     const { service } = client
-    const choice: Choice | null = service.choose(client.ends, client.tried)
+    const choice: Choice | null = service.choose(client.asker, client.tried)
     if (choice === null) return false
     const upstream = service.begin(choice.member)
     if (upstream < 0) {
@@ -168,6 +187,11 @@ export class HttpPolicy implements ProxyPolicy {
     template?.closed()
     this.#upstreams.ended(upstream)
   }
+}
+
+function protoAndChain({ proto, chain }: Forwarded): Buffer {
+  const before = chain === '' ? '' : `${chain}, `
+  return Buffer.from(`X-Forwarded-Proto: ${proto ?? 'http'}\r\nX-Forwarded-For: ${before}`, 'latin1')
 }
 
 function put(bytes: Uint8Array, from: number, end: number, into: Uint8Array, at: number): number {

@@ -158,6 +158,45 @@ describe.each(transports)('http services ($transport)', ({ openTransport }) => {
     })
   })
 
+  it('of a trusted proxy is believed who asks, and for what; affinity goes by that', async () => {
+    await using rig = new Rig({ openTransport })
+    const trusted = { trusted_proxies: ['127.0.0.2/31', '10.0.0.0/8'] }
+    const spec = await rig.service([await backend(rig), await backend(rig)], {
+      ...http,
+      http: trusted,
+      persistence: { timeout: 60, prefix: 32 },
+    })
+    const told = {
+      'x-forwarded-for': '9.9.9.9, 192.0.2.7, 10.1.2.3',
+      'x-forwarded-host': 'shop.example',
+      'x-forwarded-proto': 'https',
+    }
+    const proxy = new Client(rig, spec, '127.0.0.2')
+    expect(JSON.parse((await proxy.ask('/head', told)).body)).toMatchObject({
+      ...told,
+      'x-forwarded-for': '9.9.9.9, 192.0.2.7, 10.1.2.3, 127.0.0.2',
+    })
+    const from = async (client: string): Promise<string> =>
+      (await proxy.ask('/', { 'x-forwarded-for': client })).body
+    const [first, second] = [await from('192.0.2.8'), await from('192.0.2.9')]
+    expect(second).not.toBe(first)
+    expect([await from('192.0.2.8'), await from('192.0.2.9')]).toEqual([first, second])
+    // Nothing told: the proxy itself asks. And whoever is not trusted tells nothing.
+    expect(JSON.parse((await proxy.ask('/head', { host: 'a' })).body)).toMatchObject({
+      'x-forwarded-for': '127.0.0.2',
+      'x-forwarded-host': 'a',
+      'x-forwarded-proto': 'http',
+    })
+    const stranger = await new Client(rig, spec, '127.0.0.4').ask('/head', told)
+    expect(JSON.parse(stranger.body)).toMatchObject({
+      'x-forwarded-for': '127.0.0.4',
+      'x-forwarded-proto': 'http',
+    })
+    await rig.put({ ...spec, http: {} })
+    const { body } = await proxy.ask('/head', told)
+    expect(JSON.parse(body)).toMatchObject({ 'x-forwarded-for': '127.0.0.2', 'x-forwarded-proto': 'http' })
+  })
+
   it.each([
     ['an absolute target', 'GET http://shop/head HTTP/1.0\r\n\r\n', 'shop'],
     ['no Host', 'GET /head HTTP/1.0\r\n\r\n', ''],

@@ -1,8 +1,11 @@
-import type { UpstreamNumber } from '../../proxy/http/policy.ts'
+import { BlockList } from 'node:net'
+import { familyOf, readNetwork } from '../../model/address.ts'
+import type { ProxyRequest, UpstreamNumber } from '../../proxy/http/policy.ts'
 import type { StreamListener } from '../../proxy/stream.ts'
 import type { Transport } from '../../proxy/transport.ts'
 import type { VirtualService } from '../plane.ts'
 import type { Context } from './context.ts'
+import { readForwarded, type Forwarded } from './forwarded.ts'
 import type { HttpFront } from './httpFront.ts'
 import type { Member } from './roster.ts'
 import { Service } from './service.ts'
@@ -13,6 +16,7 @@ export class HttpService extends Service {
   readonly #numbers = new Map<Member, UpstreamNumber>()
   #front: HttpFront | null = null
   #listener: StreamListener | null = null
+  #trusted: { readonly networks: readonly string[]; readonly list: BlockList } | null = null
 
   constructor(
     spec: VirtualService,
@@ -56,6 +60,19 @@ export class HttpService extends Service {
     return number
   }
 
+  /** What the request says of where it comes from; null: it does not come from a trusted proxy. */
+  forwarded({ bytes, targetEnd, headEnd }: ProxyRequest, peer: string): Forwarded | null {
+    const networks = this.spec.http?.trusted_proxies
+    if (networks === undefined || !this.#isTrusted(networks, peer)) return null
+    const head = Buffer.from(bytes.buffer, bytes.byteOffset + targetEnd, headEnd - targetEnd)
+    return readForwarded(head.toString('latin1'), peer, (address) => this.#isTrusted(networks, address))
+  }
+
+  #isTrusted(networks: readonly string[], address: string): boolean {
+    if (this.#trusted?.networks !== networks) this.#trusted = { networks, list: listOf(networks) }
+    return this.#trusted.list.check(address, familyOf(address) === 6 ? 'ipv6' : 'ipv4')
+  }
+
   /** As in the paths of the API, which have no blanks: its name in the access log. */
   #nameOf({ destination }: Member): string {
     return `${encodeURIComponent(this.spec.id)}/${encodeURIComponent(destination.id)}`
@@ -69,4 +86,13 @@ export class HttpService extends Service {
       this.#front?.upstreams.remove(number)
     }
   }
+}
+
+function listOf(networks: readonly string[]): BlockList {
+  const list = new BlockList()
+  for (const text of networks) {
+    const network = readNetwork(text)
+    if (network !== null) list.addSubnet(network.address, network.prefix, `ipv${network.family}`)
+  }
+  return list
 }

@@ -188,7 +188,7 @@ describe('a configuration with mistakes', () => {
         'torb.yaml:2:1: unknown field "plan" (did you mean "plane"?)',
         '  2 | plan: userspace',
         '    | ^',
-        'torb.yaml:7:5: unknown field "wieght": allowed are host, port, protocol, method, flags, persistent, fallback, fwmark, persistence, proxy_protocol, drain, plane, attach, ovn, backends',
+        'torb.yaml:7:5: unknown field "wieght": allowed are host, port, protocol, method, flags, persistent, fallback, fwmark, persistence, proxy_protocol, drain, plane, attach, ovn, http, backends',
         '  7 |     wieght: 3',
         '    |     ^',
         'torb.yaml:9:48: weight must be a whole number from 0 to 2147483647',
