@@ -7,6 +7,7 @@ import type { Destination, DestinationCheck, Plane, VirtualService } from '../pl
 import { initialHealth } from '../pulse/health.ts'
 import { effective } from './effective.ts'
 import { identified } from './identify.ts'
+import { meet } from './places.ts'
 import type { BackendRecord, ServiceRecord } from './records.ts'
 
 /** A new service and what its plane has in its place already; null: the place is free. */
@@ -69,7 +70,9 @@ export class Adoption {
   ): Claim | Refusal {
     const equal = there.find((entry) => differences(wish, entry).length === 0)
     if (this.#adopt && equal !== undefined) return take(record, equal, can)
-    const inTheWay = there.find((entry) => !can.attach || meet(wish, entry))
+    const inTheWay = there.find(
+      ({ attach }) => !can.attach || (wish.attach && attach && meet(wish.attach, attach)),
+    )
     if (inTheWay === undefined) return free(record)
     const text = `the ${can.name} plane has a service at ${endpointKey(inTheWay)} that is not Torb's`
     if (!this.#adopt) {
@@ -123,14 +126,6 @@ function take(record: ServiceRecord, found: VirtualService, { attach, checks }: 
     found: attach ? found : identified(found, effective(taken, newcomer, null, checks)),
     foreign: true,
   }
-}
-
-/** True where two entries of a virtual network are attached to one and the same switch, router or group. */
-function meet({ attach: a }: VirtualService, { attach: b }: VirtualService): boolean {
-  if (a === null || b === null) return false
-  return (['switches', 'routers', 'groups'] as const).some((kind) =>
-    a[kind].some((name) => b[kind].includes(name)),
-  )
 }
 
 /** A destination that a plane was found to have, as a backend that a later PUT of its name or address takes the place of. */

@@ -5,6 +5,7 @@ import type { Names } from './addresses.ts'
 import type { ConfiguredOutcome, ConfiguredService } from './control.ts'
 import { configure, deleteService, type ConfiguredBackend, type Step } from './desired.ts'
 import type { Reconciler } from './reconciler.ts'
+import { Places } from './places.ts'
 import { endpointOf, type ServiceRecord } from './records.ts'
 import type { DesiredState } from './state.ts'
 
@@ -97,17 +98,13 @@ export class Configuration {
     gone: ReadonlySet<ServiceId>,
     at: { service: ServiceId },
   ): void {
-    const claimed = new Map<string, ServiceId>()
+    const claimed = new Places()
     for (const { id, after } of prepared) {
       at.service = id
-      const endpoint = endpointOf(after)
-      const holder = this.#desired.holderOf(endpoint)
-      const other =
-        claimed.get(endpoint) ??
-        (holder !== undefined && holder !== id && !gone.has(holder) ? holder : undefined)
-      if (other !== undefined)
-        throw new Refusal('exists', `${message.exists}: service "${other}" has ${endpoint} already`)
-      claimed.set(endpoint, id)
+      const holder = claimed.holderOf(after) ?? this.#desired.holderOf(after, gone)
+      if (holder !== undefined)
+        throw new Refusal('exists', `${message.exists}: service "${holder}" has ${endpointOf(after)} already`)
+      claimed.add(after)
     }
   }
 }

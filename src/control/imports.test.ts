@@ -90,16 +90,67 @@ describe('--adopt with a virtual network', () => {
   })
 
   it('what cannot be taken over is said and left', async () => {
+    const both = { ...attach, switches: ['inside', 'dmz'] }
     const { control, plane, warned } = await world([
       row('web', '10.9.0.1'),
-      row('other', '10.9.0.1', { attach: { ...attach, switches: ['dmz'] } }),
+      row('other', '10.9.0.1', { attach: both }),
     ])
     await control.importForeign()
     expect(control.serviceIds()).toEqual(['web'])
     expect(warned).toEqual([
-      'tcp 10.9.0.1:80 is not taken over: specified object already exists: service "web" has tcp 10.9.0.1:80 already',
+      'other, tcp 10.9.0.1:80 is not taken over: specified object already exists: service "web" has tcp 10.9.0.1:80 already',
     ])
     expect(plane.strangers.map(({ id }) => id)).toEqual(['other'])
+  })
+
+  it('one address at places of their own is several services, over a restart too', async () => {
+    const strangers = [
+      row('web', '10.9.0.1'),
+      row('web', '10.9.0.1', { attach: { ...attach, switches: ['dmz'] }, scheduler: 'rr' }),
+      row('web', '10.9.0.1', { attach: { switches: [], routers: ['edge'], groups: [] } }),
+    ]
+    const { control, plane, store, warned } = await world(strangers)
+    await control.importForeign()
+    expect(warned).toEqual([])
+    const shown = (of: typeof control) =>
+      of.serviceIds().map((id) => [id, Object.values(of.service(id)?.options.attach ?? {}).flat()])
+    const three = [
+      ['web', ['inside']],
+      ['web-2', ['dmz']],
+      ['web-3', ['edge']],
+    ]
+    expect(shown(control)).toEqual(three)
+    // None of them may come to where another one is, and where nobody is stays free.
+    const moved = { attach: { switches: ['inside', 'dmz'] } }
+    await expect(control.patchService('web-2', moved, 'rest')).rejects.toThrow(
+      'service "web" has tcp 10.9.0.1:80 already',
+    )
+    await control.deleteService('web', 'rest')
+    await control.patchService('web-2', moved, 'rest')
+    await control.close()
+    const { control: again } = await world([], {}, plane, store)
+    expect(shown(again)).toEqual([['web-2', ['inside', 'dmz']], three[2]])
+    const body = { host: '10.9.0.1', port: 80, method: 'wrr' }
+    await expect(again.createService('web', { ...body, attach }, 'rest')).rejects.toThrow(
+      'service "web-2" has',
+    )
+    await expect(again.createService('web', { ...body, plane: 'ovn' }, 'rest')).rejects.toThrow('already')
+  })
+
+  it('a file may have one address at places of their own, and not twice at one', async () => {
+    const { control } = await world([])
+    const at = (place: (id: string) => string) =>
+      ['x', 'y'].map((id) => ({
+        id,
+        options: { host: '10.9.0.1', port: 80, attach: { switches: [place(id)] } },
+        backends: [],
+      }))
+    expect(await control.replaceConfigured(at((id) => id))).toEqual({ ok: true, changes: 2 })
+    expect(await control.replaceConfigured(at(() => 'inside'))).toMatchObject({
+      ok: false,
+      service: 'y',
+      message: expect.stringContaining('service "x" has tcp 10.9.0.1:80 already'),
+    })
   })
 
   it('without --adopt, and on a plane whose entries have no names, nothing is', async () => {

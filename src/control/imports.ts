@@ -46,7 +46,8 @@ export async function importForeign(options: ImportOptions): Promise<void> {
       const record = recordOf(id, entry, name)
       await reconciler.write(id, (current) => (current === null ? record : fail()), 'rest')
     } catch (error) {
-      log.warn({ plane: name, service: entry.id }, `${endpointKey(entry)} is not taken over: ${text(error)}`)
+      const named = [...new Set([entry.id, endpointKey(entry)])].join(', ')
+      log.warn({ plane: name, service: entry.id }, `${named} is not taken over: ${text(error)}`)
     }
   })
   await Promise.all(writes)

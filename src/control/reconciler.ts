@@ -6,6 +6,7 @@ import { Convergence, type ConvergenceOptions } from './convergence.ts'
 import type { Step } from './desired.ts'
 import { free, type Adoption, type Claim } from './adoption.ts'
 import type { Source } from './events.ts'
+import { Places } from './places.ts'
 import { endpointOf, rowsBetween, type ServiceRecord } from './records.ts'
 import { writeEvents } from './report.ts'
 import type { ServiceState } from './state.ts'
@@ -182,7 +183,7 @@ export class Reconciler {
 
   #decide(batch: readonly Write[]): Decided[] {
     const { desired } = this.#options
-    const claimed = new Map<string, ServiceId>()
+    const claimed = new Places()
     const decided: Decided[] = []
     for (const write of batch) {
       try {
@@ -201,13 +202,11 @@ export class Reconciler {
           continue
         }
         if (after !== null) {
-          const endpoint = endpointOf(after)
-          const holder = claimed.get(endpoint) ?? desired.holderOf(endpoint)
-          if (holder !== undefined && holder !== write.id) {
-            throw exists(`${message.exists}: service "${holder}" has ${endpoint} already`)
-          }
+          const holder = claimed.holderOf(after) ?? desired.holderOf(after)
+          if (holder !== undefined)
+            throw exists(`${message.exists}: service "${holder}" has ${endpointOf(after)} already`)
           this.#convergence.check(after)
-          claimed.set(endpoint, write.id)
+          claimed.add(after)
         }
         decided.push({ ...write, before, after, found: null, foreign: false })
       } catch (error) {

@@ -46,7 +46,7 @@ export function serviceFamily(record: ServiceRecord): Family {
   return familyOf(record.address) ?? familyOf(record.backends[0]?.address ?? '') ?? 4
 }
 
-/** Where the service is reached; no two of one Torb may share it. */
+/** Where the service is reached. */
 export function endpointOf(record: ServiceRecord): string {
   const { fwmark = 0, protocol, port } = record.options
   return endpointKey({ protocol, address: record.address, port, fwmark })

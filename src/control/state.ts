@@ -5,7 +5,8 @@ import type { Health } from '../pulse/health.ts'
 import { initialHealth } from '../pulse/health.ts'
 import type { ReconcileState } from './control.ts'
 import type { Vital } from './effective.ts'
-import { endpointOf, type BackendRecord, type ServiceRecord } from './records.ts'
+import { Places } from './places.ts'
+import type { BackendRecord, ServiceRecord } from './records.ts'
 
 /** One backend's health as control keeps it; it is its own key in the pulse. */
 export class BackendState implements Vital {
@@ -68,29 +69,27 @@ export class ServiceState {
 const unchecked = initialHealth()
 const newcomer: Vital = { health: unchecked, held: null }
 
-/** All services by id, and by the endpoint that no two may share. */
+/** All services by id, and where they are reached. */
 export class DesiredState {
   readonly services = new Map<ServiceId, ServiceState>()
-  readonly #endpoints = new Map<string, ServiceId>()
+  readonly #places = new Places()
 
   record(id: ServiceId): ServiceRecord | null {
     return this.services.get(id)?.record ?? null
   }
 
-  /** The service that has this endpoint, or undefined. */
-  holderOf(endpoint: string): ServiceId | undefined {
-    return this.#endpoints.get(endpoint)
+  /** Another service that is where this one is to be, or undefined. @param except who is overlooked */
+  holderOf(record: ServiceRecord, except?: ReadonlySet<ServiceId>): ServiceId | undefined {
+    return this.#places.holderOf(record, except)
   }
 
   /** Makes `record` the wish for this id; the state of a service no longer wished for stays until it is dropped. */
   put(id: ServiceId, record: ServiceRecord | null): ServiceState {
     const state = this.services.get(id) ?? new ServiceState(id)
     this.services.set(id, state)
-    if (state.record !== null && this.#endpoints.get(endpointOf(state.record)) === id) {
-      this.#endpoints.delete(endpointOf(state.record))
-    }
+    if (state.record !== null) this.#places.remove(state.record)
     state.record = record
-    if (record !== null) this.#endpoints.set(endpointOf(record), id)
+    if (record !== null) this.#places.add(record)
     return state
   }
 

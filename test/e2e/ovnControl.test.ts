@@ -244,13 +244,15 @@ describe.skipIf(missing !== null)('a virtual network under control', () => {
       'asked',
       'ip_port_mappings:10.8.0.9="p9:10.8.0.254"',
     )
+    // The address of another one, on a switch of its own.
+    await lab.nbctl('lb-add', 'twin', '10.9.4.1:80', '10.8.0.7:80', '--', 'ls-lb-add', 'dmz', 'twin')
     const uuid = await column('shop', '_uuid')
     const check = await column('asked', 'health_check')
     const store = new MemoryStore()
     {
       await using control = await torb('new', { adopt: true, store })
       await control.importForeign()
-      expect(control.serviceIds().toSorted()).toEqual(['asked', 'loose', 'mail', 'mail-2', 'shop'])
+      expect(control.serviceIds().toSorted()).toEqual(['asked', 'loose', 'mail', 'mail-2', 'shop', 'twin'])
       expect(warned).toEqual([expect.stringMatching(/theirs is marked torb-owner=somebody/)])
       expect(await control.applied('shop', 10_000)).toEqual({ state: 'applied', lagging: [] })
       expect(control.service('shop')).toMatchObject({
@@ -279,6 +281,8 @@ describe.skipIf(missing !== null)('a virtual network under control', () => {
           .toSorted((a, b) => Number(a) - Number(b)),
       ).toEqual([25, 143])
     }
+    expect(await lab.nbctl('ls-lb-list', 'dmz')).toMatch(/twin +tcp +10\.9\.4\.1:80 +10\.8\.0\.7:80/)
+    expect(await column('twin', 'external_ids')).toContain('torb-service=twin')
     expect(await column('shop', '_uuid')).toBe(uuid)
     expect(check).not.toBe('')
     expect(await column('asked', 'health_check')).toBe(check)
@@ -287,7 +291,7 @@ describe.skipIf(missing !== null)('a virtual network under control', () => {
     {
       await using control = await torb('new', { adopt: true, store })
       await control.importForeign()
-      expect(control.serviceIds().toSorted()).toEqual(['asked', 'loose', 'mail', 'mail-2', 'shop'])
+      expect(control.serviceIds().toSorted()).toEqual(['asked', 'loose', 'mail', 'mail-2', 'shop', 'twin'])
       expect(control.events.since(0).map(({ event }) => event.type)).toEqual([])
     }
   }, 60_000)
