@@ -17,7 +17,6 @@ export interface Chain extends AsyncDisposable {
   readonly source: EtcdSource
   readonly events: readonly TorbEvent[]
   readonly eventLog: EventLog
-  readonly log: readonly string[]
   /** `name=weights` of all functions. */
   functions(): string[]
   state(): string
@@ -41,12 +40,9 @@ export async function followEtcd(
     resolve: (name) => Promise.reject(new Error(`${name} is asked for`)),
     isOwnListener: (address, port) => address === '127.0.0.1' && port === 4672,
   })
-  const log: string[] = []
-  const write = (_fields: object, text: string): void => void log.push(text)
   const source = startEtcd(
     { ...options, zones },
     table.source('etcd'),
-    { info: write, warn: write },
     Date.now,
     // The shortest pauses.
     () => 0,
@@ -56,7 +52,6 @@ export async function followEtcd(
     source,
     events,
     eventLog,
-    log,
     functions: () => table.names().map((name) => `${name}=${table.function(name)?.spec.weights.join()}`),
     state: () => source.status().state,
     [Symbol.asyncDispose]: async () => {

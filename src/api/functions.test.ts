@@ -351,6 +351,9 @@ describe('sources', () => {
       { at: expect.any(Number), type: 'source-changed', source: 'etcd', state: 'current', message: '' },
       { at: expect.any(Number), type: 'source-changed', source: 'etcd', state: 'stale', message: 'gone' },
     ])
+    for (const message of ['a lost', 'a lost', 'a and b lost']) etcd.report('held', message)
+    const held = api.events.since(seen).slice(3)
+    expect(held.map(({ event }) => 'message' in event && event.message)).toEqual(['a lost', 'a and b lost'])
   })
 
   it('can be confirmed, and answer how many functions changed when that is in force', async () => {

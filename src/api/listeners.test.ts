@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { isOwnListener } from './listeners.ts'
+import { isOwnListener, isSamePlace } from './listeners.ts'
 
 const local = () => ['10.0.2.15', '127.0.0.1', '::1', 'fe80::1', '2001:db8::5']
 
@@ -39,4 +39,22 @@ describe('isOwnListener', () => {
     expect(isOwnListener(listeners, '10.0.2.15', 1, local)).toBe(false)
     expect(isOwnListener([], '127.0.0.1', 1, local)).toBe(false)
   })
+})
+
+it.each<[string, number, string, number, boolean]>([
+  ['127.0.0.1', 80, '127.0.0.1', 80, true],
+  ['127.0.0.1', 80, '127.0.0.1', 81, false],
+  ['127.0.0.1', 0, '127.0.0.1', 0, false],
+  ['127.0.0.1', 80, '127.0.0.2', 80, false],
+  ['0.0.0.0', 80, '127.0.0.2', 80, true],
+  ['0.0.0.0', 80, '::1', 80, false],
+  ['::', 80, '127.0.0.1', 80, true],
+  ['::', 80, '0.0.0.0', 80, true],
+  ['::1', 80, '0:0::1', 80, true],
+])('%s port %i and %s port %i are the same place: %s', (a, portA, b, portB, expected) => {
+  const [one, other] = [
+    { address: a, port: portA },
+    { address: b, port: portB },
+  ]
+  expect([isSamePlace(one, other), isSamePlace(other, one)]).toEqual([expected, expected])
 })

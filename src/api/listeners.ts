@@ -36,6 +36,17 @@ export function isOwnListener(
   })
 }
 
+/** Whether only one of the two can be bound; port 0: a free one is taken. */
+export function isSamePlace(a: Listener, b: Listener): boolean {
+  if (a.port === 0 || a.port !== b.port) return false
+  const [one, other] = [canonicalAddress(a.address), canonicalAddress(b.address)]
+  return one === other || takes(one, other) || takes(other, one)
+}
+
+/** `::` takes clients of both families. */
+const takes = (bound: string, address: string): boolean =>
+  bound === '::' || (bound === '0.0.0.0' && familyOf(address) === 4)
+
 /** Linux connects to loopback where asked for the unspecified address. */
 function reached(address: string): string {
   if (address === '0.0.0.0') return '127.0.0.1'

@@ -77,7 +77,7 @@ const taking = ({ instances }: RequestExplanation) =>
 describe('what the gateway answers by itself', () => {
   it.each([
     ['/function/f/x', { dummy: true }, 200, /dummy/],
-    ['/function/f', {}, 404, /no function "f" in zone-b/],
+    ['/function/f', {}, 404, /no function "f" in zone zone-b/],
     ['/functions', {}, 404, /not \/function\/NAME/],
     ['/', {}, 404, /not \/function\/NAME/],
     ['/function//f?a=//', {}, 301, /sent to \/function\/f\?a=\/\/\./],

@@ -81,7 +81,7 @@ export function explainRequest(
     const reason = rejected(name)
     return answered(
       404,
-      `There is no function "${name}" in ${rules.zones.join(', ') || 'this Torb'}; names are compared byte by byte.`,
+      `There is no function "${name}" in ${rules.zones.length === 0 ? 'this Torb' : `zone ${rules.zones.join(', ')}`}; names are compared byte by byte.`,
       ...(reason === '' ? [] : [`What a source has of it cannot be used: ${reason}.`]),
     )
   }

@@ -131,8 +131,9 @@ export class FunctionTable {
       settle: (key) => void this.#rejected.delete(known(key)),
       report: (state, message) => {
         const at = this.#options.now()
-        // A start in vain is news too; later messages of one trouble are not.
-        if (state !== status.state || (status.message === '' && message !== ''))
+        // A start in vain is news too, and what is held; other messages of one trouble, such as of each member, are not.
+        const isNews = message !== status.message && (status.message === '' || state === 'held')
+        if (state !== status.state || isNews)
           this.#options.events.record({ at, type: 'source-changed', source: owner, state, message })
         status.state = state
         status.message = message

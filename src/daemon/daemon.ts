@@ -8,7 +8,7 @@ import { withAddresses } from '../announce/address/plane.ts'
 import type { Announcer } from '../announce/announcer.ts'
 import { startConsul } from '../announce/consul/consul.ts'
 import { defaultListen, listenPlace } from '../api/endpoint.ts'
-import { isOwnListener, isUnspecified, type Listener } from '../api/listeners.ts'
+import { isOwnListener, isSamePlace, isUnspecified, type Listener } from '../api/listeners.ts'
 import { startApi, type Api } from '../api/server.ts'
 import { EventLog, type TorbEvent } from '../control/events.ts'
 import { planesInLedger } from '../control/ledger.ts'
@@ -17,6 +17,7 @@ import { bucket } from '../control/records.ts'
 import { defaultInterface, firstAddress } from '../kernel/interfaces.ts'
 import { openFileLimit } from '../kernel/limits.ts'
 import { openLog } from '../log.ts'
+import { endpointText } from '../model/address.ts'
 import { defaultDataDirectory, type DaemonOptions } from '../model/daemon.ts'
 import type { PlaneName } from '../model/names.ts'
 import { withoutUndefined } from '../model/pulse.ts'
@@ -87,6 +88,11 @@ export async function startDaemon(
     const place = await listenPlace('the API', options.listen ?? defaultListen)
     const gatewayPlace =
       options.gateway === undefined ? null : await listenPlace('the gateway', options.gateway)
+    if (gatewayPlace !== null && isSamePlace(place, gatewayPlace))
+      throw new Error(
+        `the gateway cannot listen on ${endpointText(gatewayPlace.address, gatewayPlace.port)}: Torb's own API listens on ` +
+          `${endpointText(place.address, place.port)}; give another port with --gateway, or the API another one with -l`,
+      )
     events.subscribe(({ event }) => logEvent(log, event))
     let api: Api | null = null
     const announcers: Announcer[] = []
@@ -256,10 +262,12 @@ const warnings: ReadonlySet<TorbEvent['type']> = new Set([
   'plane-lagging',
   'advice',
   'config-refused',
+  'function-rejected',
 ])
 
 /** What operators must see is a warning; the rest is information. */
-function logEvent(log: Logger, { type, at: _at, ...fields }: TorbEvent): void {
-  const level = warnings.has(type) ? 'warn' : 'info'
-  log[level](fields, type)
+function logEvent(log: Logger, { at: _at, ...event }: TorbEvent): void {
+  const { type, ...fields } = event
+  const isWarning = warnings.has(type) || (event.type === 'source-changed' && event.state !== 'current')
+  log[isWarning ? 'warn' : 'info'](fields, type)
 }

@@ -91,7 +91,7 @@ export async function startFunctions(parts: FunctionParts): Promise<Functions> {
       isOwnListener,
     })
     ended.defer(() => table.close())
-    const etcd = etcdAccess === null ? null : startEtcd(etcdAccess, table.source('etcd'), log)
+    const etcd = etcdAccess === null ? null : startEtcd(etcdAccess, table.source('etcd'))
     ended.defer(() => etcd?.close())
     if (feedback !== null && gateway !== null) {
       const source = startFeedback(feedback, { table, gateway, events, log, etcd })
@@ -193,7 +193,7 @@ function rulesOf(options: DaemonOptions): GatewayRules {
 
 /** Causes and cures of what bind(2) and listen(2) refuse; they come as codes in the text. */
 const listenErrors = {
-  EADDRINUSE: 'another program has that port (see "ss -ltnp"); choose one with --gateway',
+  EADDRINUSE: 'that port is in use already ("ss -ltnp" says by whom); choose another one with --gateway',
   EADDRNOTAVAIL: 'this host does not have that address (see "ip address"); choose one with --gateway',
   EACCES: 'ports below 1024 need CAP_NET_BIND_SERVICE; choose one above with --gateway',
 } as const

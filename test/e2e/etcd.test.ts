@@ -309,7 +309,7 @@ describe.skipIf(missing !== null)(`etcd${missing === null ? '' : ` (skipped: ${m
       expect.stringContaining('give the right user and password'),
       expect.stringContaining('grant the user\'s role "read"'),
     ])
-    expect(wrong.log.join()).not.toContain('guessed')
+    expect(JSON.stringify(wrong.events)).not.toContain('guessed')
     const { spec } = chain.table.function('f') ?? { spec: { ips: [], weights: [] } }
     await expect(chain.source.write('zone-b', 'f', spec, spec)).rejects.toThrow('"readwrite"')
     // A change of users makes tokens old; a restart forgets them.

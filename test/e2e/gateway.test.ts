@@ -74,7 +74,10 @@ describe('torb gateway', () => {
         status: 404,
         body: 'error selecting server: no servers found for function: resnet - in zone-b',
       })
-      await etcd.putAll([[keyOf('resnet'), valueOf([a.text], [3])]])
+      await etcd.putAll([
+        [keyOf('resnet'), valueOf([a.text], [3])],
+        [keyOf('wrong'), 'no JSON'],
+      ])
       await until(async () => (await request(url)).status === 200)
       await etcd.putAll([[keyOf('resnet'), valueOf([a.text, b.text], [3, 1])]])
       await until(async () => String((await request(url)).body) === 'B')
@@ -84,6 +87,18 @@ describe('torb gateway', () => {
         zone: 'zone-b',
       })
       expect(await gateway.running.end()).toBe(0)
+      // What etcd changes is logged once each.
+      const logged = gateway.running.errors().split('\n')
+      for (const [what, times] of [
+        ['"function":"resnet"', 2],
+        [keyOf('wrong'), 1],
+        ['"source":"etcd","state":"current"', 1],
+        ['etcd: ', 0],
+      ] as const)
+        expect(
+          logged.filter((line) => line.includes(what)),
+          what,
+        ).toHaveLength(times)
     },
   )
 
@@ -144,8 +159,12 @@ describe('torb gateway', () => {
       /^\d{4}-\d\d-\d\dT[\d:.]+Z 127\.0\.0\.1 GET \/function\/f\/x\?y=1 127\.0\.0\.1:\d+ 200 completed [\d.]+ 0 \d+\n$/,
     )
     const port = await freePort()
-    const service = { host: '127.0.0.1', port, protocol: 'http' }
-    const backend = { host: '127.0.0.1', port: a.port }
+    await using b = await startInstance((request, response) =>
+      response.end(request.headers['x-forwarded-for']),
+    )
+    const http = { trusted_proxies: ['127.0.0.0/8'] }
+    const service = { host: '127.0.0.1', port, protocol: 'http', http }
+    const backend = { host: '127.0.0.1', port: b.port }
     expect((await request(`${gateway.api}/service/shop`, 'PUT', service)).status).toBe(200)
     expect((await request(`${gateway.api}/service/shop/a`, 'PUT', backend)).status).toBe(200)
     renameSync(log, `${log}.1`)
@@ -153,7 +172,10 @@ describe('torb gateway', () => {
     await until(() => existsSync(log))
     await request(`${gateway.url}/function/g`)
     await until(async () => {
-      await request(`http://127.0.0.1:${port}/cart`)
+      const answer = await fetch(`http://127.0.0.1:${port}/cart`, {
+        headers: { 'x-forwarded-for': '192.0.2.7' },
+      })
+      expect(await answer.text()).toBe('192.0.2.7, 127.0.0.1')
       return readFileSync(log, 'utf8').includes(' GET /cart shop/a 200 completed ')
     })
     // The last lines are written at the end.
@@ -170,6 +192,10 @@ describe('torb gateway', () => {
     })
     await using gateway = await startGateway(place.path, ['--zone', 'z', '--etcd', ''])
     await request(`${gateway.api}/functions/f`, 'PUT', { ips: [a.text], weights: [1] })
+    using elsewhere = directory()
+    await expect(
+      startGateway(elsewhere.path, ['--zone', 'z', '--etcd', '', '--gateway', new URL(gateway.url).host]),
+    ).rejects.toThrow(/cannot listen on 127\.0\.0\.1:\d+: that port is in use already/)
     const upload = send(`${gateway.url}/function/f`, { method: 'POST', headers: { 'content-length': 4 } })
     const answered = once(upload, 'response')
     upload.write('ab')
@@ -206,6 +232,11 @@ describe('torb gateway', () => {
       /the access log \/none\/log cannot be written \(ENOENT.*name another file with --access-log/,
     ],
     [['--zone', 'a/b', '--etcd', ''], {}, /--zone must have no slash/],
+    [
+      ['--zone', 'z', '--etcd', '', '-l', '127.0.0.1:4672', '--gateway', ':4672'],
+      {},
+      /cannot listen on \S+:4672: Torb's own API listens on 127\.0\.0\.1:4672; give another port with --gateway/,
+    ],
     [
       ['--zone', 'z', '--etcd', '', '--gateway', '192.0.2.1:0'],
       {},

@@ -1,5 +1,4 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Log } from '../../control/events.ts'
 import type { FollowedZone, FunctionSource, HeldLosses, SourceState } from '../../control/functions.ts'
 import { functionPrefix, type FunctionName, type FunctionSpec } from '../../model/function.ts'
 import { endpointUrls, type EtcdAccess } from './access.ts'
@@ -47,7 +46,6 @@ export interface EtcdSource {
 export function startEtcd(
   options: EtcdOptions,
   functions: FunctionSource,
-  log: Log,
   now: () => number = Date.now,
   random: () => number = Math.random,
 ): EtcdSource {
@@ -72,7 +70,6 @@ export function startEtcd(
     return { zone, known, follower }
   })
   const writer = new Writer(urls, options)
-  let told: Pick<EtcdStatus, 'state' | 'message'> | null = null
 
   function tell(changes: readonly Change[], zone: string): void {
     for (const change of changes) {
@@ -84,7 +81,6 @@ export function startEtcd(
           functions.remove(change.key, zone, change.name)
           break
         case 'reject':
-          log.warn({ key: change.key }, `etcd: ${change.reason}`)
           functions.reject(change.key, change.reason)
           break
         case 'settle':
@@ -100,11 +96,6 @@ export function startEtcd(
   function report(): void {
     const { state, message } = status()
     functions.report(state, message)
-    // One outage has many messages, one for each member.
-    if (state === told?.state && (state !== 'held' || message === told.message)) return
-    if (state === 'current') log.info({}, 'etcd: functions are as it has them')
-    else if (message !== '') log.warn({}, message)
-    told = { state, message }
   }
 
   function status(): EtcdStatus {
