@@ -25,14 +25,15 @@ describe.skipIf(missing !== null)('a virtual network under control', () => {
   /** A Torb of this mark; it ends with the returned object. */
   async function torb(
     owner: string,
-    options: { adopt?: boolean; observe?: boolean; store?: MemoryStore } = {},
+    options: { adopt?: boolean; observe?: boolean; store?: MemoryStore; vswitchd?: string[] } = {},
   ): Promise<OpenControl & AsyncDisposable> {
-    const { store = new MemoryStore(), ...rest } = options
+    const { store = new MemoryStore(), vswitchd = [], ...rest } = options
     const log = { info: () => undefined, warn: (_: object, text: string) => void warned.push(text) }
     const plane = new OvnPlane({
       northbound: [lab.nbAddress],
       southbound: [lab.sbAddress],
       owner,
+      vswitchd,
       log,
     })
     const control = await memoryControl(store, plane, { ...rest, log })
@@ -104,8 +105,11 @@ describe.skipIf(missing !== null)('a virtual network under control', () => {
     await control.deleteService('seen', 'rest')
   }, 60_000)
 
-  it('without it the same is repaired', async () => {
-    await using control = await torb('repaired')
+  it('without it the same is repaired; a chassis that cannot be asked is told at the start', async () => {
+    await using control = await torb('repaired', { vswitchd: ['/nowhere', lab.chassis[0]?.directory ?? ''] })
+    await expect
+      .poll(() => warned.splice(0), { timeout: 10_000 })
+      .toEqual([expect.stringMatching(/^ovs-vswitchd at \/nowhere cannot be asked: there is no such socket/)])
     await control.createService('fixed', { host: '10.9.3.1', port: 80, attach }, 'rest')
     await lab.nbctl('ls-lb-del', 'inside', 'fixed')
     await expect.poll(() => lab.nbctl('ls-lb-list', 'inside'), { timeout: 10_000 }).toContain('fixed')

@@ -45,6 +45,20 @@ export class Connections {
     return this.size > 0
   }
 
+  /** Warns of each chassis that cannot be asked. */
+  async check(): Promise<void> {
+    await Promise.all(
+      this.#options.vswitchd.map(async (path) => {
+        const why = await unaskable(path)
+        if (why !== null)
+          this.#options.log.warn(
+            { plane: 'ovn' },
+            `${why} (ovn_vswitchd); until then open connections are not known, and a drain takes all of its time`,
+          )
+      }),
+    )
+  }
+
   /**
    * Connections of each backend, at most a second old.
    *
@@ -111,6 +125,18 @@ export class Connections {
         tracked: parseConntrack(await unixctl(path, daemon, 'dpctl/dump-conntrack', [], limitMs)),
       })),
     )
+  }
+}
+
+/** Why nothing can be learned of connections there, with the cure; null where it can. */
+async function unaskable(path: string): Promise<string | null> {
+  try {
+    const version = await unixctl(path, daemon, 'version', [], limitMs)
+    if (version.startsWith(`${daemon} `)) return null
+    const [name = ''] = version.split(/\s/, 1)
+    return `${daemon} at ${path} cannot be asked: ${name} listens there: give the control socket of ${daemon}, or its run directory`
+  } catch (error) {
+    return (error as Error).message
   }
 }
 

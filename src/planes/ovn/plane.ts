@@ -116,6 +116,7 @@ export class OvnPlane implements Plane {
       this.#open = await this.#start(nb, sb)
       await this.#open.writer.lockKnown()
       this.#follow()
+      void this.#connections.check()
     } catch (error) {
       await Promise.all([nb.close(), sb?.close()])
       throw error
