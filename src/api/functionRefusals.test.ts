@@ -100,7 +100,9 @@ describe('what is refused changes nothing', () => {
     ['DELETE', '/functions/nobody', 404, 'no function "nobody" is in force'],
     ['GET', '/functions?ful', 400, 'did you mean "full"?'],
     ['GET', '/functions?full=no', 400, 'full takes no value'],
-    ['GET', '/functions?full&rejected', 400, 'give one of them'],
+    ['GET', '/functions?full&rejected', 400, 'full and rejected ask for different things: give one of them'],
+    ['GET', '/functions?limit=2&rejected', 400, 'limit and rejected ask for different things'],
+    ['GET', '/functions?limit=0', 400, 'limit must be a number from 1 up'],
   ])('%s %s: %i', async (method, path, status, reason) => {
     const before = api.store.dump()
     const body = method === 'PUT' ? resnet : method === 'PATCH' ? {} : undefined

@@ -158,6 +158,8 @@ describe('functions by REST', () => {
     expect(text(brief)).not.toContain('statistics')
     const full = await list('?full')
     expect(full.functions[0]).toMatchObject({ statistics: null, instances: [{ statistics: null }, {}] })
+    const first = await list('?full&limit=2')
+    expect([first.total, first.functions]).toEqual([3, full.functions.slice(0, 2)])
   })
 
   it('an empty list is written as all JSON is', async () => {

@@ -115,6 +115,7 @@ export const functionListShape = z
   .object({
     gateway: gatewayShape,
     sources: z.array(sourceShape),
+    total: z.number().describe('functions in force, also those beyond a limit'),
     functions: z.array(functionRow).describe('those in force, by name'),
   })
   .meta({ id: 'FunctionList' })

@@ -57,7 +57,7 @@ const etcd = { source: 'etcd', state: 'current', message: '', age: 1, functions:
 const ring = { port: 8080, transport: 'ring', portable_reason: '', workers: 2 } as const
 
 const list = (of: Partial<WireFunctionList>): GatewayFacts['running'] => ({
-  list: { gateway: ring, sources: [], functions: [], ...of },
+  list: { gateway: ring, sources: [], total: of.functions?.length ?? 0, functions: [], ...of },
   rejected: [],
 })
 const findings = (running: GatewayFacts['running'], isRing = true) =>

@@ -242,6 +242,7 @@ describe('the view', () => {
           },
           { source: 'file', state: 'current', message: '', age: 130, functions: 1, rejected: 0, zones: [] },
         ],
+        total: 1,
         functions: [found],
       },
       false,

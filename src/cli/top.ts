@@ -79,7 +79,11 @@ export const top = defineCommand({
       while (!end.aborted) {
         const [found, functions] = await Promise.all([
           readInventory(rest),
-          rest.request('GET', '/functions?full') as Promise<WireFunctionList>,
+          // A screen has room for one function a line at most: no more are read.
+          rest.request(
+            'GET',
+            screen === null ? '/functions?full' : `/functions?full&limit=${Math.max(1, io.rows())}`,
+          ) as Promise<WireFunctionList>,
         ])
         const now = performance.now()
         const services = found.map(rowOf)

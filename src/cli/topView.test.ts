@@ -58,7 +58,7 @@ const rates = new Map([
   ['db', { connections: 5.25, bytes: 99 }],
 ])
 
-const none = { gateway: null, sources: [], functions: [] }
+const none = { gateway: null, sources: [], total: 0, functions: [] }
 
 it('shows services, backends and events', () => {
   const events = [
@@ -89,6 +89,7 @@ it('shows the functions below the services, and alone where there is no service'
   const functions = {
     gateway,
     sources: [],
+    total: 1,
     functions: [
       {
         name: 'f',
@@ -136,6 +137,10 @@ it('cuts the table where the terminal is low, never the events', () => {
   expect(lines).toHaveLength(12)
   expect(lines.at(-1)).toBe('00:00:00 ready plane=userspace')
   expect(lines.at(-3)).toBe('… 45 more lines')
+  const functions = { ...none, total: 7 }
+  expect(
+    renderTop({ where: '', services: many, functions, rates, order: 'name', events }, 12, false),
+  ).toContain('… 45 more lines and 7 more functions')
 })
 
 describe('the order', () => {

@@ -41,8 +41,9 @@ export function renderTop(state: TopState, rows: number, colour: boolean): strin
     ...(services.length > 0 && hasFunctions ? [''] : []),
     ...(hasFunctions ? renderFunctions(functions, colour) : []),
   ]
-  const cut =
-    lines.length > room ? [...lines.slice(0, room - 1), `… ${lines.length - room + 1} more lines`] : lines
+  const unread = functions.total - functions.functions.length
+  const more = `${lines.length - room + 1} more lines${unread === 0 ? '' : ` and ${unread} more functions`}`
+  const cut = lines.length > room ? [...lines.slice(0, room - 1), `… ${more}`] : lines
   return [head, keys, '', ...cut, ...(events.length === 0 ? [] : ['', ...events])]
 }
 

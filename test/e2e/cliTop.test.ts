@@ -77,6 +77,10 @@ it('top shows what is there and what happens, takes keys, and gives the terminal
 
     press('n')
     await shows(/^by name /m)
+    const many = Array.from({ length: 25 }, (_, i) => `/functions/f${i}`)
+    await Promise.all(many.map((path) => rest.request('PUT', path, { ips: ['192.0.2.1'], weights: [1] })))
+    // A screen of 20 lines reads 20 of them.
+    await shows(/^… \d+ more lines and 5 more functions/m)
     press('q')
     expect(await code).toBe(0)
     await sleep(20)

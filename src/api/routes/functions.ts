@@ -37,6 +37,11 @@ export function functionRoutes(app: App, facts: FunctionFacts): void {
         querystring: z.strictObject({
           full: flag('full').describe('with statistics'),
           rejected: flag('rejected').describe('keys that cannot be used, with the reason'),
+          limit: z
+            .string()
+            .regex(/^[1-9]\d{0,6}$/, 'must be a number from 1 up')
+            .optional()
+            .describe('shows so many functions, the first by name'),
         }),
         response: responses(
           {
@@ -48,13 +53,15 @@ export function functionRoutes(app: App, facts: FunctionFacts): void {
       },
     },
     async (request, reply) => {
-      const { full, rejected } = request.query
-      if (full !== undefined && rejected !== undefined)
-        throw invalid('full and rejected ask for different things: give one of them')
+      const { full, rejected, limit } = request.query
+      if (rejected !== undefined && (full !== undefined || limit !== undefined))
+        throw invalid(
+          `${full === undefined ? 'limit' : 'full'} and rejected ask for different things: give one of them`,
+        )
       if (rejected !== undefined) return answerJson(reply, table.rejected().map(wireRejected))
       return reply
         .header('content-type', 'application/json')
-        .send(Readable.from(functionList(facts, full !== undefined)))
+        .send(Readable.from(functionList(facts, full !== undefined, Number(limit ?? Infinity))))
     },
   )
 
@@ -152,7 +159,7 @@ export function sourcesOf({ table, etcd }: FunctionFacts): WireSource[] {
 }
 
 /** A list may be long: it is written in pieces. */
-async function* functionList(facts: FunctionFacts, isFull: boolean): AsyncGenerator<string> {
+async function* functionList(facts: FunctionFacts, isFull: boolean, limit: number): AsyncGenerator<string> {
   const { table } = facts
   const gateway = facts.gateway()
   const health = facts.health()
@@ -164,8 +171,9 @@ async function* functionList(facts: FunctionFacts, isFull: boolean): AsyncGenera
       : wireFunction(published, health)
     return [{ value, weight: 1 + published.instances.length }]
   }
-  const head = { gateway: wireGateway(gateway), sources: sourcesOf(facts) }
+  const names = table.names()
+  const head = { gateway: wireGateway(gateway), sources: sourcesOf(facts), total: names.length }
   yield `${goJson(head).slice(0, -'\n}'.length)},\n\t"functions": `
-  for await (const piece of goJsonArray(table.names().values().flatMap(shown))) yield indented(piece)
+  for await (const piece of goJsonArray(names.slice(0, limit).values().flatMap(shown))) yield indented(piece)
   yield '\n}'
 }
