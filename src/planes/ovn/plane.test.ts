@@ -388,6 +388,9 @@ describe.skipIf(missing !== null)('the ovn plane', () => {
     await lab.nbctl('add', 'Chassis_Template_Var', 'hv1', 'variables', 'theirs=1')
     const spec = service({ ovn: { template: { hv9: '10.9.0.9' } } })
     expect(await add(spec)).toEqual([''])
+    expect(plane.advice('web')).toContainEqual(
+      expect.stringMatching(/chassis hv9, which is not there, .*; did you mean hv1\? OVN has hv1$/),
+    )
     const variables = async (): Promise<string[]> =>
       (await rows('Chassis_Template_Var', 'chassis,variables')).map((row) => JSON.stringify(row)).sort()
     expect(await variables()).toEqual([
@@ -404,6 +407,7 @@ describe.skipIf(missing !== null)('the ovn plane', () => {
 
   it('of two with one owner one writes, and the other when that is gone', async () => {
     const second = await openPlane()
+    expect([plane.standby(), second.standby()]).toEqual([null, expect.stringMatching(/^another Torb writes/)])
     const [outcome] = await second.apply([change(null, web)])
     expect(texts(outcome === undefined ? [] : [outcome])).toEqual([
       'unreachable: another Torb writes what is marked torb-owner=torb in the northbound database, and this one stands by: write there, or give this one an owner of its own (ovn_owner)',

@@ -35,6 +35,7 @@ import { OwnRows } from './ownRows.ts'
 import { lackingFields } from './probe.ts'
 import { layoutAdvice } from './rows.ts'
 import { northboundTables, southboundTables, type Northbound, type Southbound } from './tables.ts'
+import { templateAdvice } from './templates.ts'
 import { Topology } from './topology.ts'
 import { runTrace } from './trace.ts'
 import { mappedOf, seenService, type View } from './view.ts'
@@ -238,6 +239,7 @@ export class OvnPlane implements Plane {
       ...conflictsOf(row, view.owner, view.topology).map(conflictText),
       ...checkAdvice(spec),
       ...layoutAdvice(spec, view.slots),
+      ...templateAdvice(spec, view.southbound.rows('Chassis').values()),
     ]
   }
 

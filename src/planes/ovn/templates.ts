@@ -1,4 +1,5 @@
 import type { VirtualService } from '../plane.ts'
+import { lookalikes } from './attachments.ts'
 import { identifier } from './identifier.ts'
 import { mark } from './marks.ts'
 import type { Operation } from './ovsdb/ovsdb.ts'
@@ -30,6 +31,33 @@ export function variableFor(
     name: variableOf(owner, id),
     values: new Map([...names].map((name) => [name, template[name] ?? address])),
   }
+}
+
+/** Chassis that are named at most. */
+const most = 5
+
+/** Chassis of a template that nobody knows, with the names that may have been meant: one of that name may come later. */
+export function templateAdvice(
+  { id, ovn }: VirtualService,
+  chassis: Iterable<{ readonly name: string; readonly hostname: string }>,
+): readonly string[] {
+  const asked = Object.keys(ovn?.template ?? {})
+  if (asked.length === 0) return []
+  const known = [...chassis]
+  const names = known.map(({ name }) => name).toSorted()
+  return asked
+    .filter((one) => !names.includes(one))
+    .map((one) => {
+      const host = known.find(({ hostname }) => hostname === one)
+      const near = lookalikes(one, names)
+      const cure =
+        host !== undefined
+          ? `that is the host name of chassis ${host.name}: name it so`
+          : names.length === 0
+            ? 'OVN has none yet'
+            : `${near.length > 0 ? `did you mean ${near.join(' or ')}? ` : ''}OVN has ${names.slice(0, most).join(', ')}${names.length > most ? ' and others' : ''}`
+      return `template of service ${id} has an address for chassis ${one}, which is not there, and that has no effect until it is; ${cure}`
+    })
 }
 
 /**
