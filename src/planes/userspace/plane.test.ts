@@ -2,6 +2,7 @@ import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { describe, expect, it } from 'vitest'
+import { ringMissing } from '../../kernel/uring/probe.ts'
 import { portable } from '../../proxy/portable/transport.ts'
 import type { Flow, VirtualService } from '../plane.ts'
 import { noRates } from './estimator.ts'
@@ -203,7 +204,20 @@ describe.each(transports)('apply ($transport)', ({ openTransport }) => {
 
 it.each(transports)('facts tell what carries TCP: $transport', async ({ transport, openTransport }) => {
   await using rig = new Rig({ openTransport })
-  expect(await rig.plane.facts()).toMatchObject({ tcp: transport === 'ring' ? 'io_uring' : 'node:net' })
+  expect(await rig.plane.facts()).toEqual(
+    transport === 'ring' ? { tcp: 'io_uring' } : { tcp: 'node:net', io_uring: 'not asked for' },
+  )
+})
+
+it('facts tell why the ring was not taken: also where the probe had one', async () => {
+  const lines: string[] = []
+  await using rig = new Rig({
+    openRing: () => Promise.reject(new Error('no memory for a ring of this size')),
+    log: { info: (text) => lines.push(text), warn: () => {} },
+  })
+  const why = (await ringMissing()) ?? 'no memory for a ring of this size'
+  expect(await rig.plane.facts()).toEqual({ tcp: 'node:net', io_uring: why })
+  expect(lines).toEqual([expect.stringContaining(why)])
 })
 
 it('tells the log which transport it took, and why no better one', async () => {

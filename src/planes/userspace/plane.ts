@@ -1,6 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { openFileLimit } from '../../kernel/limits.ts'
-import { ringMissing } from '../../kernel/uring/probe.ts'
 import { complaints } from '../../model/complaints.ts'
 import type { ServiceId } from '../../model/names.ts'
 import { defaultTimeouts } from '../../model/timeouts.ts'
@@ -17,7 +16,7 @@ import { HttpService } from './httpService.ts'
 import { descriptorsRefused, listenRefused, refused, unsupported } from './refusals.ts'
 import type { Service } from './service.ts'
 import { Session, TcpService } from './tcpService.ts'
-import { openTransport } from './transport.ts'
+import { openTransport, type OpenTransport } from './transport.ts'
 import { UdpService } from './udpService.ts'
 
 export interface UserspaceOptions {
@@ -30,6 +29,8 @@ export interface UserspaceOptions {
   readonly accessLog?: AccessLogOptions | undefined
   /** io_uring where it can be had, else node:net, unless given. */
   readonly openTransport?: () => Transport | Promise<Transport>
+  /** How a ring is opened, where one can be had. */
+  readonly openRing?: () => Promise<Transport>
   /** Milliseconds of a clock that never goes back, with fractions. */
   readonly clock?: () => number
   /** Uniform in [0, 1). */
@@ -55,8 +56,8 @@ export class UserspacePlane implements Plane {
   readonly #services = new Map<ServiceId, Service>()
   readonly #context: Context
   readonly #closeWithinMs: number
-  readonly #openTransport: () => Transport | Promise<Transport>
-  #transport: Promise<Transport> | null = null
+  readonly #openTransport: () => Promise<OpenTransport>
+  #transport: Promise<OpenTransport> | null = null
   /** From the first http service on. */
   #http: Promise<HttpFront> | null = null
   #turn: Promise<unknown> = Promise.resolve()
@@ -65,7 +66,11 @@ export class UserspacePlane implements Plane {
   constructor(options: UserspaceOptions = {}) {
     const clock = options.clock ?? (() => performance.now())
     const bounds = { ...defaultBounds(), ...options.bounds }
-    this.#openTransport = options.openTransport ?? (() => openTransport(options.log))
+    const { openTransport: given } = options
+    this.#openTransport =
+      given === undefined
+        ? () => openTransport(options.log, options.openRing)
+        : async () => ({ transport: await given(), ringMissing: 'not asked for' })
     this.#closeWithinMs = options.closeWithinMs ?? 10_000
     this.#context = {
       wheel: new Wheel({ clock, tickMs }),
@@ -126,10 +131,8 @@ export class UserspacePlane implements Plane {
 
   /** What carries TCP here, and why no better one. */
   async facts(): Promise<Readonly<Record<string, unknown>>> {
-    const { name } = await this.#open()
-    return name === 'ring'
-      ? { tcp: 'io_uring' }
-      : { tcp: 'node:net', io_uring: (await ringMissing()) ?? 'not asked for' }
+    const { transport, ringMissing } = await this.#open()
+    return transport.name === 'ring' ? { tcp: 'io_uring' } : { tcp: 'node:net', io_uring: ringMissing }
   }
 
   /** Opens the file of the access log anew. Rejects with the system's error; the old one stays in use. */
@@ -151,8 +154,8 @@ export class UserspacePlane implements Plane {
     await http?.end()
     wheel.stop()
     estimator.stop()
-    const transport = await this.#transport
-    transport?.end()
+    const opened = await this.#transport
+    opened?.transport.end()
   }
 
   /** What the plane's timers do: ends what has been idle for too long, moves rates on. For who injected a clock. */
@@ -161,12 +164,12 @@ export class UserspacePlane implements Plane {
     this.#context.estimator.tick()
   }
 
-  #open(): Promise<Transport> {
-    return (this.#transport ??= Promise.resolve(this.#openTransport()))
+  #open(): Promise<OpenTransport> {
+    return (this.#transport ??= this.#openTransport())
   }
 
   async #applyAll(changes: readonly Change<VirtualService, ServiceId>[]): Promise<readonly Outcome[]> {
-    const transport = await this.#open()
+    const { transport } = await this.#open()
     const outcomes = changes.map((): Outcome => ({ ok: true }))
     const distinct = new Set(changes.map((change) => change.key)).size === changes.length
     const run = async ({ key, after }: Change<VirtualService, ServiceId>, index: number): Promise<void> => {
