@@ -136,7 +136,7 @@ describe.skipIf(missing !== null)('a virtual network under control', () => {
     // It wants something that the first one does not know: that waits, and is no failure.
     expect(second.service('spare')?.reconcile).toMatchObject({
       state: 'accepted',
-      message: expect.stringMatching(/another Torb writes what is marked torb-owner=pair/),
+      message: expect.stringMatching(/another Torb writes what is marked torb-owner=pair .*takes over/),
     })
     expect(await second.planes()).toMatchObject([{ failing: 0, drifted: 0, facts: { writer: false } }])
     expect(second.events.since(0)).toEqual([])

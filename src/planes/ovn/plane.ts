@@ -116,6 +116,8 @@ export class OvnPlane implements Plane {
       })
       this.#open = await this.#start(nb, sb)
       await this.#open.writer.lockKnown()
+      const standby = this.standby()
+      if (standby !== null) log.info({ plane: 'ovn' }, standby)
       this.#follow()
       void this.#connections.check()
     } catch (error) {

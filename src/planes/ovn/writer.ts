@@ -154,18 +154,25 @@ export class Writer {
     while (!this.#closed && early()) await sleep(5)
     const { connected, problem } = northbound.state
     if (connected && this.#lock.held) return
-    this.#idle = new Refusal('unreachable', connected ? this.#standsBy : problem)
+    this.#idle = new Refusal(
+      'unreachable',
+      connected
+        ? `${this.#other}, and this one stands by: write there, or give this one an owner of its own (ovn_owner)`
+        : problem,
+    )
     throw this.#idle
   }
 
-  get #standsBy(): string {
-    return `another Torb writes what is marked torb-owner=${this.#view.owner} in the northbound database, and this one stands by: write there, or give this one an owner of its own (ovn_owner)`
+  get #other(): string {
+    return `another Torb writes what is marked torb-owner=${this.#view.owner} in the northbound database`
   }
 
   /** That another Torb holds the lock; null where this one does, or nobody knows. */
   standby(): string | null {
     const { connected } = this.#view.northbound.state
-    return connected && this.#lock.known && !this.#lock.held ? this.#standsBy : null
+    return connected && this.#lock.known && !this.#lock.held
+      ? `${this.#other}; this one stands by, and takes over when that one ends`
+      : null
   }
 
   /** Resolves when the server has said whether this Torb holds the lock, or does not say so in time. */
