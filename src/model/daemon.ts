@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { addressBytes, familyOf } from './address.ts'
 import { backendBody } from './backend.ts'
-import { parseInterval } from './duration.ts'
+import { isInterval } from './duration.ts'
 import { functionBody } from './function.ts'
 import { planeNames } from './names.ts'
 import { isOvsdbAddress, splitAddresses } from './ovsdbAddress.ts'
@@ -234,14 +234,6 @@ export type DaemonOptions = z.output<typeof daemonOptions>
 /** '' where the text is no URL. */
 function protocolOf(text: string): string {
   return URL.canParse(text) ? new URL(text).protocol : ''
-}
-
-function isInterval(text: string): boolean {
-  try {
-    return parseInterval(text) > 0
-  } catch {
-    return false
-  }
 }
 
 function isMulticast(text: string): boolean {

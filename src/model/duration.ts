@@ -14,6 +14,15 @@ const unitMs: Readonly<Record<string, number>> = {
 /** GORB clamps counts above a 32-bit integer instead of refusing them. */
 const maxCount = 2 ** 31 - 1
 
+/** Whether `parseInterval` takes it. */
+export function isInterval(text: string): boolean {
+  try {
+    return parseInterval(text) > 0
+  } catch {
+    return false
+  }
+}
+
 /**
  * GORB's interval grammar: optional sign, digits, unit; blanks around it are trimmed, none inside; any case.
  *

@@ -3,6 +3,7 @@ import type { Exchange, UpstreamNumber } from '../../proxy/http/policy.ts'
 import { AccessLogFile } from '../../proxy/http/accessLogFile.ts'
 import { HttpProxy } from '../../proxy/http/proxy.ts'
 import { AccessLog } from '../../proxy/http/proxyLog.ts'
+import type { Line } from '../../proxy/http/waiting.ts'
 import type { StreamListener, StreamTransport } from '../../proxy/stream.ts'
 import type { Ends, Transport } from '../../proxy/transport.ts'
 import type { Context } from './context.ts'
@@ -29,6 +30,7 @@ export class HttpFront {
   readonly #policy: HttpPolicy
   readonly #proxy: HttpProxy
   readonly #slots: number
+  #lines = 0
   readonly #accessLog: AccessLogFile | null
 
   private constructor(
@@ -43,7 +45,12 @@ export class HttpFront {
     this.#slots = slots
     this.#accessLog = accessLog
     this.upstreams = new HttpUpstreams(mostUpstreams, (upstream) => this.#proxy.retire(upstream))
-    this.#policy = new HttpPolicy(this.upstreams)
+    this.#policy = new HttpPolicy({
+      upstreams: this.upstreams,
+      exchanges: slots,
+      clock: context.clock,
+      resume: (exchange) => this.#proxy.resume(exchange),
+    })
     this.#proxy = new HttpProxy({
       transport: streams,
       policy: this.#policy,
@@ -90,6 +97,16 @@ export class HttpFront {
         this.#context.complain(id, `cannot accept a client: ${getSystemErrorName(error)}`)
       },
     })
+  }
+
+  /** For those who will wait for a backend of one service. */
+  newLine(): Line {
+    return { number: this.#lines++, exchanges: new Set(), upstreams: new Set() }
+  }
+
+  /** Those in the line are tried again. */
+  call(line: Line): void {
+    this.#policy.call(line)
   }
 
   /** Its clients get no further request served. */

@@ -7,6 +7,7 @@ import type {
   Upstream,
   UpstreamNumber,
 } from '../../proxy/http/policy.ts'
+import { OwnCounts, Waiting, type Line } from '../../proxy/http/waiting.ts'
 import type { Ends } from '../../proxy/transport.ts'
 import type { Template } from './affinity.ts'
 import { hostLimit, type Forwarded } from './forwarded.ts'
@@ -37,6 +38,16 @@ const protoAndFor = Buffer.from('X-Forwarded-Proto: http\r\nX-Forwarded-For: ')
 const hostName = Buffer.from('\r\nX-Forwarded-Host: ')
 const lineEnd = Buffer.from('\r\n')
 
+export interface HttpPolicyParts {
+  readonly upstreams: HttpUpstreams
+  /** Exchanges of the proxy are below this. */
+  readonly exchanges: number
+  /** Milliseconds of a clock that never goes back, with fractions. */
+  readonly clock: () => number
+  /** HttpProxy.resume */
+  readonly resume: (exchange: Exchange) => void
+}
+
 /** Requests of http services: each goes where its service's scheduler says, and is counted there. */
 export class HttpPolicy implements ProxyPolicy {
   readonly ownRequestFields = ['x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto']
@@ -44,9 +55,18 @@ export class HttpPolicy implements ProxyPolicy {
   readonly #upstreams: HttpUpstreams
   /** By exchange. */
   readonly #clients: (Client | undefined)[] = []
+  readonly #waiting: Waiting
+  readonly #clock: () => number
 
-  constructor(upstreams: HttpUpstreams) {
+  constructor({ upstreams, exchanges, clock, resume }: HttpPolicyParts) {
     this.#upstreams = upstreams
+    this.#clock = clock
+    this.#waiting = new Waiting(new OwnCounts(), exchanges, resume)
+  }
+
+  /** There may be places for those in the line. */
+  call(line: Line): void {
+    this.#waiting.call(line)
   }
 
   /** The requests of this exchange are the service's from now on. */
@@ -85,12 +105,27 @@ export class HttpPolicy implements ProxyPolicy {
     client.forwarded = forwarded
     client.asker = forwarded === null ? ends : { ...ends, remoteAddress: forwarded.client }
     client.tried = none
-    if (!this.#begin(client)) {
-      client.service.roster.rest.errors++
-      return
-    }
-    decision.action = 'forward'
-    decision.upstream = client.upstream
+    if (this.#begin(client)) {
+      decision.action = 'forward'
+      decision.upstream = client.upstream
+    } else if (this.#waits(exchange, service, decision)) return
+    else service.roster.rest.errors++
+    this.#waiting.leave(exchange)
+  }
+
+  /** Nobody can have the request now. @returns true: it waits until somebody can */
+  #waits(exchange: Exchange, { roster, settings, line }: HttpService, decision: Decision): boolean {
+    const waiting = this.#waiting
+    const now = this.#clock()
+    if (line === null || !roster.isFull) return false
+    if (waiting.until(exchange) === 0 && !waiting.join(exchange, line, settings.queue, now + settings.waitMs))
+      return false
+    const left = waiting.until(exchange) - now
+    if (left <= 0) return false
+    waiting.stay(exchange)
+    decision.action = 'wait'
+    decision.waitMs = left
+    return true
   }
 
   next(exchange: Exchange): UpstreamNumber {
@@ -146,7 +181,11 @@ export class HttpPolicy implements ProxyPolicy {
   ended(exchange: Exchange, { outcome, requestBytes, responseBytes }: ExchangeEnd): void {
     const client = this.#client(exchange)
     const { service, member, template, upstream } = client
-    if (member === null) return
+    if (member === null) {
+      this.#waiting.leave(exchange)
+      if (outcome === 'expired') service.roster.rest.errors++
+      return
+    }
     const { tally } = member
     if (outcome === 'refused' || outcome === 'timeout' || outcome === 'broken') tally.errors++
     // Torb's own want of connections is not the backend's.
@@ -155,6 +194,7 @@ export class HttpPolicy implements ProxyPolicy {
     if (responseBytes > 0) tally.returned(responseBytes)
     client.member = client.template = null
     this.#leave(service, member, template, upstream)
+    if (service.line !== null) this.#waiting.released(upstream, service.line)
   }
 
   #client(exchange: Exchange): Client {

@@ -1,90 +1,11 @@
 import { once } from 'node:events'
-import { existsSync, mkdtempDisposableSync, readFileSync, renameSync } from 'node:fs'
-import { Agent, createServer, request, type IncomingHttpHeaders, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import type { ServerResponse } from 'node:http'
 import { describe, expect, it } from 'vitest'
-import type { Destination, VirtualService } from '../plane.ts'
+import type { Destination } from '../plane.ts'
+import { backend, Client } from './httpRig.ts'
 import { HttpUpstreams } from './httpUpstreams.ts'
 import { freePort, Rig, transports } from './rig.ts'
 import { until } from '../../../lab/until.ts'
-
-interface Answer {
-  readonly status: number
-  readonly body: string
-  readonly headers: IncomingHttpHeaders
-}
-
-/** A backend that answers with its id, and with the request's head where it is asked for. */
-async function backend(rig: Rig, waiting: ServerResponse[] = []): Promise<Destination> {
-  let destination: Destination | null = null
-  const server = createServer((asked, answer) => {
-    const id = destination?.id ?? ''
-    if (asked.url === '/wait') waiting.push(answer)
-    else if (asked.url === '/head') answer.end(JSON.stringify(asked.headers))
-    else asked.resume().on('end', () => answer.end(id))
-  })
-  server.on('upgrade', (_, socket) => {
-    socket.write(`HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n`)
-    socket.on('error', () => {})
-    socket.pipe(socket)
-  })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  rig.onEnd(() => {
-    server.close()
-    server.closeAllConnections()
-  })
-  destination = rig.destination('127.0.0.1', (server.address() as AddressInfo).port)
-  return destination
-}
-
-/** A client of one connection that is kept alive. */
-class Client {
-  readonly #agent = new Agent({ keepAlive: true, maxSockets: 1 })
-  readonly #spec: VirtualService
-  readonly #from: string
-  connections = 0
-
-  constructor(rig: Rig, spec: VirtualService, from = '127.0.0.1') {
-    this.#spec = spec
-    this.#from = from
-    rig.onEnd(() => this.#agent.destroy())
-  }
-
-  async ask(path = '/', headers: Record<string, string> = {}, body?: string): Promise<Answer> {
-    const asked = request({
-      host: this.#spec.address,
-      port: Number(this.#spec.port),
-      agent: this.#agent,
-      localAddress: this.#from,
-      path,
-      headers,
-      method: body === undefined ? 'GET' : 'POST',
-    })
-    asked.on('socket', () => (this.connections += asked.reusedSocket ? 0 : 1))
-    // After the response too: a plane that closes resets what is open.
-    asked.on('error', () => {})
-    asked.end(body)
-    const [answer] = (await once(asked, 'response')) as [
-      AsyncIterable<Buffer> & { statusCode: number; headers: IncomingHttpHeaders },
-    ]
-    let text = ''
-    for await (const chunk of answer) text += String(chunk)
-    return { status: answer.statusCode, body: text, headers: answer.headers }
-  }
-
-  /** Whom so many requests reach, one after the other. */
-  async reach(count: number): Promise<string[]> {
-    const reached: string[] = []
-    for (let turn = 0; turn < count; turn++) {
-      const { status, body } = await this.ask()
-      reached.push(status === 200 ? body : String(status))
-    }
-    return reached
-  }
-}
 
 const closedPort = (rig: Rig): Promise<Destination> =>
   freePort().then((port) => rig.destination('127.0.0.1', port))
@@ -113,38 +34,6 @@ describe.each(transports)('http services ($transport)', ({ openTransport }) => {
     expect(destinations.get(a.id)).toMatchObject({ connections: 12, active: 0, connect: { count: 1 } })
   })
 
-  it('each request is in the access log with service and backend, also after the file was moved away', async () => {
-    using place = mkdtempDisposableSync(join(tmpdir(), 'torb-log-'))
-    const path = join(place.path, 'access.log')
-    {
-      await using rig = new Rig({ openTransport, accessLog: { path, every: 2 } })
-      await rig.service([], { id: 'raw' })
-      expect(existsSync(path)).toBe(false)
-      const a = await backend(rig)
-      const spec = await rig.service([a], { ...http, id: 'a shop' })
-      const client = new Client(rig, spec)
-      await client.reach(4)
-      await until(() => readFileSync(path, 'utf8').split('\n').length === 3)
-      renameSync(path, `${path}.1`)
-      await rig.plane.reopenLog()
-      await rig.put({ ...spec, destinations: [] })
-      expect(await client.reach(2)).toEqual(['503', '503'])
-      const shown = `${path}.1`
-      expect(readFileSync(shown, 'utf8')).toMatch(
-        /^(\S+Z 127\.0\.0\.1 GET \/ a%20shop\/b0 200 completed \d+\.\d{3} 0 \d+\n){2}$/,
-      )
-    }
-    expect(readFileSync(path, 'utf8')).toMatch(/^\S+Z 127\.0\.0\.1 GET \/ - 503 answered \d+\.\d{3} 0 0\n$/)
-  })
-
-  it('an access log that cannot be written is refused with the service, by a sentence', async () => {
-    await using rig = new Rig({ openTransport, accessLog: { path: '/none/log', every: 1 } })
-    await expect(rig.service([], http)).rejects.toThrow(
-      /the access log \/none\/log cannot be written \(ENOENT.*name another file with --access-log$/,
-    )
-    await rig.service([])
-  })
-
   it('Host stays, and what is said of the client is Torb’s', async () => {
     await using rig = new Rig({ openTransport })
     const spec = await rig.service([await backend(rig)], http)
@@ -156,45 +45,6 @@ describe.each(transports)('http services ($transport)', ({ openTransport }) => {
       'x-forwarded-host': 'shop.example:8080',
       'x-forwarded-proto': 'http',
     })
-  })
-
-  it('of a trusted proxy is believed who asks, and for what; affinity goes by that', async () => {
-    await using rig = new Rig({ openTransport })
-    const trusted = { trusted_proxies: ['127.0.0.2/31', '10.0.0.0/8'] }
-    const spec = await rig.service([await backend(rig), await backend(rig)], {
-      ...http,
-      http: trusted,
-      persistence: { timeout: 60, prefix: 32 },
-    })
-    const told = {
-      'x-forwarded-for': '9.9.9.9, 192.0.2.7, 10.1.2.3',
-      'x-forwarded-host': 'shop.example',
-      'x-forwarded-proto': 'https',
-    }
-    const proxy = new Client(rig, spec, '127.0.0.2')
-    expect(JSON.parse((await proxy.ask('/head', told)).body)).toMatchObject({
-      ...told,
-      'x-forwarded-for': '9.9.9.9, 192.0.2.7, 10.1.2.3, 127.0.0.2',
-    })
-    const from = async (client: string): Promise<string> =>
-      (await proxy.ask('/', { 'x-forwarded-for': client })).body
-    const [first, second] = [await from('192.0.2.8'), await from('192.0.2.9')]
-    expect(second).not.toBe(first)
-    expect([await from('192.0.2.8'), await from('192.0.2.9')]).toEqual([first, second])
-    // Nothing told: the proxy itself asks. And whoever is not trusted tells nothing.
-    expect(JSON.parse((await proxy.ask('/head', { host: 'a' })).body)).toMatchObject({
-      'x-forwarded-for': '127.0.0.2',
-      'x-forwarded-host': 'a',
-      'x-forwarded-proto': 'http',
-    })
-    const stranger = await new Client(rig, spec, '127.0.0.4').ask('/head', told)
-    expect(JSON.parse(stranger.body)).toMatchObject({
-      'x-forwarded-for': '127.0.0.4',
-      'x-forwarded-proto': 'http',
-    })
-    await rig.put({ ...spec, http: {} })
-    const { body } = await proxy.ask('/head', told)
-    expect(JSON.parse(body)).toMatchObject({ 'x-forwarded-for': '127.0.0.2', 'x-forwarded-proto': 'http' })
   })
 
   it.each([

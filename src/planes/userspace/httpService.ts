@@ -1,12 +1,13 @@
-import { BlockList } from 'node:net'
-import { familyOf, readNetwork } from '../../model/address.ts'
+import { flagBit } from '../../model/names.ts'
 import type { ProxyRequest, UpstreamNumber } from '../../proxy/http/policy.ts'
+import type { Line } from '../../proxy/http/waiting.ts'
 import type { StreamListener } from '../../proxy/stream.ts'
 import type { Transport } from '../../proxy/transport.ts'
 import type { VirtualService } from '../plane.ts'
 import type { Context } from './context.ts'
 import { readForwarded, type Forwarded } from './forwarded.ts'
 import type { HttpFront } from './httpFront.ts'
+import { HttpSettings } from './httpSettings.ts'
 import type { Member } from './roster.ts'
 import { Service } from './service.ts'
 
@@ -16,7 +17,8 @@ export class HttpService extends Service {
   readonly #numbers = new Map<Member, UpstreamNumber>()
   #front: HttpFront | null = null
   #listener: StreamListener | null = null
-  #trusted: { readonly networks: readonly string[]; readonly list: BlockList } | null = null
+  #settings: HttpSettings
+  #line: Line | null = null
 
   constructor(
     spec: VirtualService,
@@ -26,11 +28,31 @@ export class HttpService extends Service {
   ) {
     super(spec, context, transport)
     this.#openFront = openFront
+    this.#settings = new HttpSettings(spec.http)
   }
 
   async open(): Promise<void> {
     this.#front = await this.#openFront()
+    this.#line = { ...this.#front.newLine(), isPicky: isPicky(this.spec) }
     this.#listener = await this.#front.listen(this)
+  }
+
+  override update(after: VirtualService): void {
+    this.#settings = new HttpSettings(after.http)
+    super.update(after)
+    if (this.#line === null) return
+    this.#line.isPicky = isPicky(after)
+    // There may be more places.
+    this.#front?.call(this.#line)
+  }
+
+  get settings(): HttpSettings {
+    return this.#settings
+  }
+
+  /** Requests that wait for a backend. */
+  get line(): Line | null {
+    return this.#line
   }
 
   /** Requests under way go on, and so do tunnels; their connections end with them. */
@@ -62,15 +84,10 @@ export class HttpService extends Service {
 
   /** What the request says of where it comes from; null: it does not come from a trusted proxy. */
   forwarded({ bytes, targetEnd, headEnd }: ProxyRequest, peer: string): Forwarded | null {
-    const networks = this.spec.http?.trusted_proxies
-    if (networks === undefined || !this.#isTrusted(networks, peer)) return null
+    const settings = this.#settings
+    if (!settings.isTrusted(peer)) return null
     const head = Buffer.from(bytes.buffer, bytes.byteOffset + targetEnd, headEnd - targetEnd)
-    return readForwarded(head.toString('latin1'), peer, (address) => this.#isTrusted(networks, address))
-  }
-
-  #isTrusted(networks: readonly string[], address: string): boolean {
-    if (this.#trusted?.networks !== networks) this.#trusted = { networks, list: listOf(networks) }
-    return this.#trusted.list.check(address, familyOf(address) === 6 ? 'ipv6' : 'ipv4')
+    return readForwarded(head.toString('latin1'), peer, (address) => settings.isTrusted(address))
   }
 
   /** As in the paths of the API, which have no blanks: its name in the access log. */
@@ -88,11 +105,6 @@ export class HttpService extends Service {
   }
 }
 
-function listOf(networks: readonly string[]): BlockList {
-  const list = new BlockList()
-  for (const text of networks) {
-    const network = readNetwork(text)
-    if (network !== null) list.addSubnet(network.address, network.prefix, `ipv${network.family}`)
-  }
-  return list
-}
+/** A client waits for the backend that its hash gives, also while others have room. */
+const isPicky = ({ scheduler, flags }: VirtualService): boolean =>
+  (scheduler === 'sh' || scheduler === 'mh') && (flags & flagBit.fallback) === 0

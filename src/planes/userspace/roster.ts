@@ -111,6 +111,13 @@ export class Roster {
     return member.index >= 0 && member.destination.weight > 0 && this.table.overloaded[member.index] === 0
   }
 
+  /** Is there one that would take more if it had less to do? */
+  get isFull(): boolean {
+    return this.#members.some(
+      ({ index, destination }) => destination.weight > 0 && this.table.overloaded[index] === 1,
+    )
+  }
+
   /** Runs `pick` with these members left out. */
   without<T>(tried: readonly Member[], pick: () => T): T {
     for (const member of tried) if (member.index >= 0) this.table.overloaded[member.index] = 1

@@ -45,6 +45,22 @@ describe('those who wait', () => {
     expect(served).toEqual([1, 2, 3, 4])
   })
 
+  it('are called behind one in vain too, where each wants his own', () => {
+    const line = { ...lineOf(0, 0), isPicky: true }
+    const served: number[] = []
+    const waiting: Waiting = new Waiting(new OwnCounts(), 8, (exchange) => {
+      if (exchange === 1) return waiting.stay(exchange)
+      served.push(exchange)
+      waiting.leave(exchange)
+      // Whoever is served at once calls in his turn.
+      waiting.released(0, line)
+    })
+    for (const exchange of [1, 2, 3]) waiting.join(exchange, line, 8, 1)
+    waiting.released(0, line)
+    expect(served).toEqual([2, 3])
+    expect([...line.exchanges]).toEqual([1])
+  })
+
   it('are no more than the line may have, until one leaves', () => {
     const line = lineOf(0, 0)
     const waiting = new Waiting(new OwnCounts(), 8, () => {})

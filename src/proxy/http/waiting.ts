@@ -7,6 +7,8 @@ export interface Line {
   readonly exchanges: Set<Exchange>
   /** Those it waits for, which other lines may wait for too. */
   upstreams: ReadonlySet<UpstreamNumber>
+  /** Each may want an upstream of its own: that one is called in vain says nothing of the next. */
+  isPicky?: boolean
 }
 
 /** How many wait in each line, over all threads that have a part of it. */
@@ -130,6 +132,10 @@ export class Waiting {
 
   #fill(line: Line): void {
     const { exchanges } = line
+    if (line.isPicky === true) {
+      for (const exchange of exchanges) this.#callOne(exchange)
+      return
+    }
     for (let before = exchanges.size; before > 0; before = exchanges.size) {
       this.#callFirst(line)
       if (exchanges.size >= before) return
@@ -140,9 +146,13 @@ export class Waiting {
   #callFirst(line: Line): void {
     for (const exchange of line.exchanges) {
       if (this.#isCalled[exchange] === 1) continue
-      this.#isCalled[exchange] = 1
-      this.#resume(exchange)
+      this.#callOne(exchange)
       return
     }
+  }
+
+  #callOne(exchange: Exchange): void {
+    this.#isCalled[exchange] = 1
+    this.#resume(exchange)
   }
 }
