@@ -30,11 +30,13 @@ export const serve = defineCommand({
     files: [
       ['/var/lib/torb, $XDG_STATE_HOME/torb, ~/.local/state/torb', 'the data directory: as root, else'],
       ['DATA/token', 'the token of the API, made at the first start, readable by the owner alone'],
+      ['$XDG_CACHE_HOME/torb, ~/.cache/torb', 'what Node compiled of Torb, which halves the time of a start'],
     ],
     environment: [
       ['TORB_TOKEN', 'the token of the API, instead of the one in DATA/token'],
       ['CONSUL_HTTP_TOKEN', 'the ACL token for the Consul agent of -c'],
       ['XDG_STATE_HOME', 'where the data directory lies by default'],
+      ['NODE_COMPILE_CACHE', 'where Node keeps what it compiled; empty: nowhere'],
     ],
     see: ['torb services', 'torb top', 'torb apply', 'torb doctor'],
   },
