@@ -35,7 +35,7 @@ const reconcile = z
     state: z
       .enum(['applied', 'accepted', 'failing', 'drifted'])
       .describe(
-        'accepted: taken, but not in effect everywhere; failing: the plane refuses it, retried with back-off; drifted: somebody changed it in the plane, which is only reported (--observe)',
+        'accepted: taken, but not in effect everywhere, or another Torb writes to the plane and this one stands by; failing: the plane refuses it, retried with back-off; drifted: somebody changed it in the plane, which is only reported (--observe)',
       ),
     message: z.string(),
     since: z.iso.datetime().describe('of the last change of state'),

@@ -5,14 +5,8 @@ import { effective, sameService } from './effective.ts'
 import { identified } from './identify.ts'
 import type { DesiredState, ServiceState } from './state.ts'
 
-/** What a plane has beside its seam where several Torbs share it and one of them writes at a time. */
-export interface Shared {
-  /** That another Torb writes and this one stands by, in one sentence with the cure; null: it does not stand by. */
-  standby?(): string | null
-}
-
 /** Why this Torb leaves a plane to another one now; null where it does not. */
-export const standbyOf = (plane: (Plane & Shared) | undefined): string | null => plane?.standby?.() ?? null
+export const standbyOf = (plane: Plane | undefined): string | null => plane?.standby?.() ?? null
 
 const lookMs = 500
 

@@ -36,6 +36,8 @@ export interface Target<Spec, Key> {
    * One sentence with the cure; null where it could.
    */
   refuses?(spec: Spec): string | null
+  /** Where several Torbs share it and one writes at a time: that another one does, in one sentence with the cure; null: this one writes. */
+  standby?(): string | null
   /** What its own monitor says of a backend with a `check` now; null: nothing yet. */
   health?(service: Key, backend: BackendId): { readonly up: boolean; readonly reason: string } | null
   /** What whoever set this up should know: one sentence each, with the cure. */
