@@ -106,6 +106,15 @@ export class Board {
     }
   }
 
+  /** Gives so many turns back that nobody was chosen by. */
+  giveBack(position: number, length: number, turns: number): void {
+    for (;;) {
+      const now = this.#positions[position]!
+      const before = (now + length - (turns % length)) % length
+      if (Atomics.compareExchange(this.#positions, position, now, before) === now) return
+    }
+  }
+
   resetPosition(position: number): void {
     Atomics.store(this.#positions, position, 0)
   }

@@ -52,6 +52,26 @@ describe('wrr', () => {
     )
   })
 
+  it('gives the order of the schedule where all are ejected, and loses no turn while all are full', () => {
+    const weights = fc.array(fc.integer({ min: 1, max: 20 }), { minLength: 1, maxLength: 8 })
+    fc.assert(
+      fc.property(weights, (weights) => {
+        const { route, board } = routed(
+          weights.map((_, index) => `i${index}`),
+          { weights, limits: { in_flight: 1 } },
+        )
+        const order = [...schedule(weights)]
+        for (const { upstream } of route.members) board.acquire(upstream, 1)
+        expect(chosen(route, board, 3)).toEqual([allFull, allFull, allFull])
+        for (const { upstream } of route.members) {
+          board.release(upstream)
+          board.eject(upstream, now, 1000, 1000)
+        }
+        expect(chosen(route, board, 2 * order.length)).toEqual([...order, ...order])
+      }),
+    )
+  })
+
   it('passes over ejected, unresolved and full ones', () => {
     const { route, board } = routed(['a', 'b', '?c', 'd'], { limits: { in_flight: 1 } })
     expect(chosen(route, board, 6)).toEqual([0, 1, 3, 0, 1, 3])

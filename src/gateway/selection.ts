@@ -66,6 +66,8 @@ function byTurn(
     if (board.acquire(route.members[member]!.upstream, route.inFlight)) return member
     missed = allFull
   }
+  // In steps of so many turns the next ones would meet only some of the members.
+  board.giveBack(position, order.length, maxPasses)
   return missed
 }
 

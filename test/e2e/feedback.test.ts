@@ -60,8 +60,10 @@ describe.skipIf(missing !== null)(`weights by feedback${reason}`, () => {
     const overlay = (): readonly number[] => table.function('f')?.overlay?.weights ?? [50, 50]
     await until(() => (overlay()[0] ?? 0) > 55)
     expect(table.function('f')?.spec.weights).toEqual([1, 1])
-    const first = chain.events.find(({ type }) => type === 'instance-weight-changed')
-    expect(first).toMatchObject({ function: 'f', from: 50, reason: expect.stringMatching(/faster|slower/) })
+    // Beside the one that was measured the other one moves to balance it.
+    const moved = chain.events.filter((event) => event.type === 'instance-weight-changed')
+    expect(moved[0]).toMatchObject({ function: 'f', from: 50 })
+    expect(moved.map(({ reason }) => reason)).toContainEqual(expect.stringMatching(/faster|slower/))
 
     await put([1, 3])
     await until(() => table.function('f')?.spec.weights.join() === '1,3')
