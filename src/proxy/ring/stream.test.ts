@@ -214,6 +214,7 @@ describe.skipIf(missing !== null)('over a real ring', () => {
       const child = spawn('sh', ['-c', `ulimit -n 64; exec "${process.execPath}" "${actor}" ${clients}`], {
         stdio: ['ignore', 'pipe', 'inherit'],
       })
+      const exited = once(child, 'exit')
       const lines = createInterface(child.stdout)[Symbol.asyncIterator]()
       const { value: port } = await lines.next()
       const open = Array.from({ length: clients }, () => rig.client(Number(port)))
@@ -231,7 +232,7 @@ describe.skipIf(missing !== null)('over a real ring', () => {
       const { value: turns } = await lines.next()
       // A loop that does not wait turns many thousands of times in the tenths of a second that it waits here.
       expect(Number(turns)).toBeLessThan(2000)
-      await once(child, 'exit')
+      await exited
     })
   })
 })
