@@ -207,6 +207,7 @@ describe.each([
     await using a = await named('A')
     await using b = await named('B')
     await using gateway = await startTestGateway(options)
+    expect(gateway.gateway.portableReason).toBe('')
     await gateway.put('resnet', { ips: [a.text, b.text], weights: [3, 1] })
     expect(await bodies(gateway, '/function/resnet', 40)).toBe('AAAB'.repeat(10))
     await gateway.put('resnet', { ips: [a.text, b.text], weights: [0, 2] })
@@ -216,5 +217,47 @@ describe.each([
       [30, 30],
       [16, 16],
     ])
+  })
+})
+
+describe.skipIf(noRing !== null)('a gateway whose Workers get no ring, though the probe had one', () => {
+  /** Refuses the ring as a Worker does whose io_uring_setup(2) failed. */
+  const refusing = (message: string, code: string): URL => {
+    const failed = JSON.stringify({ type: 'failed', message, code })
+    const real = JSON.stringify(new URL('worker.ts', import.meta.url).href)
+    return new URL(
+      `data:text/javascript,${encodeURIComponent(`
+      import { parentPort, workerData } from 'node:worker_threads'
+      if (workerData.listen.on === 'ring') parentPort.postMessage(${failed})
+      else await import(${real})`)}`,
+    )
+  }
+
+  it.each([
+    ['io_uring_setup: out of memory', 'ENOMEM', /of 2 Workers .*\(ENOMEM\): raise .*, or start fewer/],
+    ['io_uring_setup: too many files', 'EMFILE', /\(EMFILE\): raise RLIMIT_NOFILE, or start fewer/],
+    ['no such thread', '', /its ring: no such thread: start fewer Workers$/],
+  ])('says why, and serves: %s', async (message, code, reason) => {
+    const lines: string[] = []
+    await using a = await named('A')
+    await using gateway = await startTestGateway({
+      transport: 'auto',
+      workers: 2,
+      script: refusing(message, code),
+      log: { info: () => undefined, warn: (_fields, text) => lines.push(text) },
+    })
+    await gateway.put('f', { ips: [a.text], weights: [1] })
+    expect((await gateway.get('/function/f')).body).toBe('A')
+    expect(gateway.gateway).toMatchObject({
+      transport: 'portable',
+      workers: 1,
+      portableReason: expect.stringMatching(reason) as string,
+    })
+    expect(lines).toEqual([expect.stringContaining(gateway.gateway.portableReason)])
+  })
+
+  it('fails where io_uring was asked for', async () => {
+    const started = startTestGateway({ transport: 'ring', script: refusing('no', 'ENOMEM') })
+    await expect(started).rejects.toThrow(/^no io_uring for the gateway: .*\(ENOMEM\)/)
   })
 })

@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os'
 import { Worker } from 'node:worker_threads'
 import { openFileLimit } from '../kernel/limits.ts'
-import { ringMissing } from '../kernel/uring/probe.ts'
+import { refusalOf, ringMissing } from '../kernel/uring/probe.ts'
 import { listenOn, type ListeningSocket } from '../kernel/uring/sockets.ts'
 import { openWake, type Wake } from '../kernel/uring/wake.ts'
 import type { FunctionName } from '../model/function.ts'
@@ -43,6 +43,8 @@ export interface GatewayOptions extends GatewayIdentity {
    * so that the process ends and a supervisor starts it anew.
    */
   readonly failed?: (error: Error) => void
+  /** What its Workers run; worker.ts unless given. */
+  readonly script?: URL
 }
 
 export interface GatewayChange {
@@ -82,6 +84,8 @@ const sweepEveryMs = 2
  */
 export class Gateway {
   readonly transport: 'ring' | 'portable'
+  /** Why there is no ring, with the cure; '' on the ring, and where node:net was asked for. */
+  readonly portableReason: string
   readonly port: number
   readonly #options: GatewayOptions
   readonly #board: Board
@@ -105,6 +109,7 @@ export class Gateway {
     socket: ListeningSocket | null
     accessLog: AccessLogFile | null
     port: number
+    portableReason: string
   }) {
     this.#options = parts.options
     this.#board = parts.board
@@ -115,16 +120,17 @@ export class Gateway {
     this.#socket = parts.socket
     this.#accessLog = parts.accessLog
     this.port = parts.port
+    this.portableReason = parts.portableReason
     this.transport = parts.socket === null ? 'portable' : 'ring'
   }
 
   /** @throws Error with the cause where the address or a ring cannot be had; nothing stays behind */
   static async start(options: GatewayOptions): Promise<Gateway> {
-    if (options.transport === 'portable') return await Gateway.#startOn('portable', options)
+    if (options.transport === 'portable') return await Gateway.#startOn('portable', options, '')
     let missing = await ringMissing()
     if (missing === null) {
       try {
-        return await Gateway.#startOn('ring', options)
+        return await Gateway.#startOn('ring', options, '')
       } catch (error) {
         // Such as memory that suffices for one ring and not for all (RLIMIT_MEMLOCK).
         if (!(error instanceof NoRing)) throw error
@@ -133,10 +139,14 @@ export class Gateway {
     }
     if (options.transport === 'ring') throw new Error(`no io_uring for the gateway: ${missing}`)
     options.log.warn({}, `the gateway runs on node:net, at about twice the CPU of io_uring: ${missing}`)
-    return await Gateway.#startOn('portable', options)
+    return await Gateway.#startOn('portable', options, missing)
   }
 
-  static async #startOn(transport: 'ring' | 'portable', options: GatewayOptions): Promise<Gateway> {
+  static async #startOn(
+    transport: 'ring' | 'portable',
+    options: GatewayOptions,
+    portableReason: string,
+  ): Promise<Gateway> {
     const isRing = transport === 'ring'
     const count = isRing ? options.workers || availableParallelism() : 1
     const all = Math.min(mostSlots, openFileLimit() * descriptorShare)
@@ -176,13 +186,13 @@ export class Gateway {
               ? { on: 'portable', address: options.address, port: options.port }
               : { on: 'ring', descriptor: socket.descriptor, port: socket.port, wake: wake.descriptor },
         }
-        const thread = new Thread(setup, wake)
+        const thread = new Thread(setup, wake, options.script)
         ended.defer(() => thread.terminate())
         threads.push(thread)
       }
       const ports = await Promise.all(threads.map((thread) => thread.listening)).catch((error: unknown) => {
         // The listening socket is there already: only the rings can be missing.
-        throw isRing ? new NoRing((error as Error).message, { cause: error }) : error
+        throw isRing ? new NoRing(whyNoRings(error as NodeJS.ErrnoException, count), { cause: error }) : error
       })
       const gateway = new Gateway({
         options,
@@ -193,6 +203,7 @@ export class Gateway {
         threads,
         socket,
         accessLog,
+        portableReason,
         port: ports[0] ?? options.port,
       })
       for (const thread of threads) {
@@ -291,6 +302,15 @@ export class Gateway {
 /** A Worker could not make its ring. */
 class NoRing extends Error {}
 
+/** What may suffice for the probe's ring and not for those of all Workers. */
+const scarce = new Set(['ENOMEM', 'EMFILE', 'ENFILE'])
+
+function whyNoRings({ message, code = '' }: NodeJS.ErrnoException, workers: number): string {
+  const { cause, cure } = refusalOf(code, null)
+  const why = scarce.has(code) ? `${cause}: ${cure}, or` : `${message}:`
+  return `not every one of ${workers} Workers could open its ring: ${why} start fewer Workers`
+}
+
 /** A Worker as the main thread has it. */
 class Thread {
   readonly listening: Promise<number>
@@ -303,9 +323,9 @@ class Thread {
   #isEnding = false
   #isGone = false
 
-  constructor(setup: WorkerSetup, wake: Wake | null) {
+  constructor(setup: WorkerSetup, wake: Wake | null, script = new URL('worker.ts', import.meta.url)) {
     this.#wake = wake
-    this.#worker = new Worker(new URL('worker.ts', import.meta.url), {
+    this.#worker = new Worker(script, {
       workerData: setup,
       execArgv: [],
       // A request leaves nothing to collect; with V8's usual size clients would seem to cost memory until all of it was touched once.
