@@ -44,7 +44,9 @@ describe.each(transports)('options of http services ($transport)', ({ openTransp
   })
 
   it('of a trusted proxy is believed who asks, and for what; affinity goes by that', async () => {
-    await using rig = new Rig({ openTransport })
+    using place = mkdtempDisposableSync(join(tmpdir(), 'torb-log-'))
+    const path = join(place.path, 'access.log')
+    await using rig = new Rig({ openTransport, accessLog: { path, every: 1 } })
     const trusted = { trusted_proxies: ['127.0.0.2/31', '10.0.0.0/8'] }
     const spec = await rig.service([await backend(rig), await backend(rig)], {
       ...http,
@@ -80,6 +82,21 @@ describe.each(transports)('options of http services ($transport)', ({ openTransp
     await rig.put({ ...spec, http: {} })
     const { body } = await proxy.ask('/head', told)
     expect(JSON.parse(body)).toMatchObject({ 'x-forwarded-for': '127.0.0.2', 'x-forwarded-proto': 'http' })
+
+    // And the access log names who asks, also where it is a request that nobody gets.
+    await rig.put({ ...spec, http: trusted, destinations: [] })
+    const ipv6 = '2001:db8:1111:2222:3333:4444:5555:6666'
+    expect((await proxy.ask('/nobody', { 'x-forwarded-for': `[${ipv6}]:80` })).status).toBe(503)
+    const logged = (): string[] => readFileSync(path, 'utf8').split('\n').slice(0, -1)
+    await until(() => logged().length === 9)
+    expect(logged().map((line) => line.split(' ').slice(1, 4).join(' '))).toEqual([
+      '192.0.2.7 GET /head',
+      ...['192.0.2.8', '192.0.2.9', '192.0.2.8', '192.0.2.9'].map((client) => `${client} GET /`),
+      '127.0.0.2 GET /head',
+      '127.0.0.4 GET /head',
+      '127.0.0.2 GET /head',
+      `${ipv6} GET /nobody`,
+    ])
   })
 
   it('where all are full as many wait as the queue has places; beyond it, or after the wait, it is 503', async () => {

@@ -98,12 +98,18 @@ export class HttpPolicy implements ProxyPolicy {
     return this.#upstreams.get(upstream)
   }
 
-  decide(exchange: Exchange, request: ProxyRequest, decision: Decision): void {
+  clientOf(exchange: Exchange, request: ProxyRequest): string | null {
     const client = this.#client(exchange)
     const { service, ends } = client
     const forwarded = service.forwarded(request, ends.remoteAddress)
     client.forwarded = forwarded
     client.asker = forwarded === null ? ends : { ...ends, remoteAddress: forwarded.client }
+    return forwarded?.client ?? null
+  }
+
+  decide(exchange: Exchange, _request: ProxyRequest, decision: Decision): void {
+    const client = this.#client(exchange)
+    const { service } = client
     client.tried = none
     if (this.#begin(client)) {
       decision.action = 'forward'

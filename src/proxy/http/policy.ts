@@ -7,6 +7,7 @@ import type { Piece } from './headPiece.ts'
  * One thread owns a proxy and its policy. The proxy calls; nothing in here may throw, block or keep the objects it is given.
  * For one request the calls are, in this order:
  *
+ *     clientOf, once, then
  *     decide ─┬─ refuse ────────────────────────────────────────────────────────────► (no further call)
  *             ├─ forward ─► requestFields ─► responded ─► responseFields ─► ended
  *             │      ▲           │ no connection, or a stale one
@@ -23,6 +24,11 @@ export interface ProxyPolicy {
   readonly watchedRequestFields: readonly string[]
   /** What stands behind a number that `decide` or `next` gave; read when a connection is made. */
   upstream(upstream: UpstreamNumber): Upstream
+  /**
+   * Who asks, as text, where that is somebody else than whom the connection comes from: a trusted proxy tells so. null: it is the
+   * connection's client. The access log goes by it.
+   */
+  clientOf?(exchange: Exchange, request: ProxyRequest): string | null
   /** The head is complete: fills `decision`, which is reset before: refuse with 503, nothing stripped. */
   decide(exchange: Exchange, request: ProxyRequest, decision: Decision): void
   /**
@@ -82,7 +88,7 @@ export interface ProxyRequest {
   /** What the client asks for by Host or, before that, an absolute target (RFC 9112 §3.2.2); both alike: neither. */
   readonly hostAt: number
   readonly hostEnd: number
-  /** The client's address as text. */
+  /** The address of the connection's client as text. */
   readonly client: Uint8Array
   readonly clientLength: number
   /** Looks for a field: whether it is there, and then where its first value is. @param watched index into `watchedRequestFields` */

@@ -3,7 +3,7 @@ import type { Head } from './head.ts'
 import type { Outcome, UpstreamNumber } from './policy.ts'
 import type { ProxyContext } from './proxyContext.ts'
 import { counter } from './proxyCounters.ts'
-import { LoggedText } from './proxyLog.ts'
+import { addressLimit, LoggedText } from './proxyLog.ts'
 
 const completed = counter('completed')
 const failed = counter('failed')
@@ -28,8 +28,16 @@ export class Account {
     this.#context = context
   }
 
+  /** The head is complete, and in the shared one. The address is that of the connection's client. */
   open(head: Head, address: Uint8Array, addressLength: number): void {
     const context = this.#context
+    const { policy, request } = context
+    let told: string | null = null
+    if (policy.clientOf !== undefined) {
+      request.client = address
+      request.clientLength = addressLength
+      told = policy.clientOf(this.#exchange, request)
+    }
     this.upstream = -1
     this.status = this.requestBytes = this.responseBytes = 0
     this.#decidedAt = context.now
@@ -37,9 +45,10 @@ export class Account {
     if (!this.#logged) return
     context.untilLogged = context.options.logEvery
     this.#text ??= new LoggedText()
+    const client = told === null ? address : Buffer.from(told, 'latin1')
     this.#text.keep(
-      address,
-      addressLength,
+      client,
+      told === null ? addressLength : Math.min(client.length, addressLimit),
       context.arena,
       head.start,
       head.methodEnd,
