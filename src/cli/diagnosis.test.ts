@@ -25,6 +25,7 @@ const best: Facts = {
   localPorts: { first: 32_768, last: 60_999 },
   gateway: null,
   ovn: null,
+  vswitchd: null,
 }
 
 const north: OvnDatabase = {
@@ -114,6 +115,13 @@ describe('each lack has its cure', () => {
       'ovn',
       'problem',
       /northbound database cannot be used nobody listens there: start/,
+    ],
+    [{ vswitchd: [{ path: '/run/ovs', problem: '' }] }, 'ovn', 'ok', /ovs-vswitchd answers at \/run\/ovs/],
+    [
+      { vswitchd: [{ path: '/run/ovs', problem: 'there is no such socket: correct the path' }] },
+      'ovn',
+      'note',
+      /chassis at \/run\/ovs are not seen there is no such socket: correct/,
     ],
   ]
   it.each(cases)('%o', (facts, subject, level, text) => {

@@ -181,12 +181,18 @@ function ioUringFinding({ platform, ring }: Facts): Finding | null {
 }
 
 /** Nothing where no OVN is configured: it is nothing that everybody needs. */
-function ovnFindings({ ovn }: Facts): Finding[] {
-  return (ovn ?? []).map(({ name, address, version, problem: why }) =>
+function ovnFindings({ ovn, vswitchd }: Facts): Finding[] {
+  const databases = (ovn ?? []).map(({ name, address, version, problem: why }) =>
     why === ''
       ? ok('ovn', `the ${name} database answers at ${address}, schema ${version}`)
       : problem('ovn', `the ${name} database cannot be used`, why),
   )
+  const chassis = (vswitchd ?? []).map(({ path, problem: why }) =>
+    why === ''
+      ? ok('ovn', `ovs-vswitchd answers at ${path}: open connections of this chassis are seen`)
+      : note('ovn', `open connections of the chassis at ${path} are not seen`, why),
+  )
+  return [...databases, ...chassis]
 }
 
 function has(capabilities: bigint | null, bit: bigint): boolean {

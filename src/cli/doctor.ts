@@ -23,10 +23,10 @@ const ovnFlag = <K extends 'list' | 'string'>(name: string, kind: K) => ({
 export const doctor = defineCommand({
   page: {
     synopsis: [
-      'torb doctor [--config FILE] [--api URL] [--token-file FILE] [--ovn-nb ADDRESS] [--ovn-sb ADDRESS] [--json]',
+      'torb doctor [--config FILE] [--api URL] [--token-file FILE] [--ovn-nb ADDRESS] [--ovn-sb ADDRESS] [--ovn-vswitchd PATH] [--json]',
     ],
     description: [
-      'Says what Torb can do on this machine as this user: runtime, privileges, open files and how many connections they allow, low ports, the plane that "torb serve" would take and why no better one, what the data planes in the kernel need (IPVS with its schedulers, forwarding, eBPF) and the fast path of the userspace plane and the function gateway (io_uring). Where OVN is configured, by the file or by flags, it says whether its databases answer. Each line is a fact; where something is missing the cure follows.',
+      'Says what Torb can do on this machine as this user: runtime, privileges, open files and how many connections they allow, low ports, the plane that "torb serve" would take and why no better one, what the data planes in the kernel need (IPVS with its schedulers, forwarding, eBPF) and the fast path of the userspace plane and the function gateway (io_uring). Where OVN is configured, by the file or by flags, it says whether its databases and each ovs-vswitchd of this machine answer. Each line is a fact; where something is missing the cure follows.',
       'Where a Torb runs (at --api) it also says how its function gateway stands: what it runs on and why, how old its sources are and what is amiss with them, keys that cannot be used, functions without a usable instance, instances that are left out, and queues. Where none answers at the usual place that is no problem; at a place given by --api it is.',
       '"note" means that Torb works and something better is possible, "problem" that it will not do its work. The open files are those of this shell: a service manager sets its own.',
     ],
@@ -64,6 +64,7 @@ export const doctor = defineCommand({
     'ovn-ca': ovnFlag('ovn-ca', 'string'),
     'ovn-cert': ovnFlag('ovn-cert', 'string'),
     'ovn-key': ovnFlag('ovn-key', 'string'),
+    'ovn-vswitchd': ovnFlag('ovn-vswitchd', 'string'),
   },
   operands: { min: 0, max: 0, name: '' },
 

@@ -5,7 +5,7 @@ import type { DaemonOptions } from '../model/daemon.ts'
 import { schedulerNames } from '../model/names.ts'
 import { surveyPlanes } from '../planes/choose.ts'
 import type { GatewayFacts } from './doctorGateway.ts'
-import { readOvnFacts, type OvnDatabase } from './doctorOvn.ts'
+import { readOvnFacts, readVswitchdFacts, type OvnDatabase, type Vswitchd } from './doctorOvn.ts'
 
 /** Of the kernel's IPVS or one of its modules. available: loads when it is asked for. */
 export type ModuleState = 'loaded' | 'available' | 'absent'
@@ -37,6 +37,8 @@ export interface Facts {
   readonly gateway: GatewayFacts | null
   /** Of OVN; null where none is configured. */
   readonly ovn: readonly OvnDatabase[] | null
+  /** By which OVN's open connections are seen; null where none is configured. */
+  readonly vswitchd: readonly Vswitchd[] | null
 }
 
 /** @param gateway asks a running Torb */
@@ -73,6 +75,7 @@ export async function readFacts(
     localPorts: parsePorts(readText('/proc/sys/net/ipv4/ip_local_port_range')),
     gateway: await gateway(),
     ovn: await readOvnFacts(options),
+    vswitchd: await readVswitchdFacts(options),
   }
 }
 

@@ -1,6 +1,11 @@
-import { describe, expect, it } from 'vitest'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { ovnSchemas, ovsdbMissing, OvsdbServers } from '../../lab/ovn/ovsdbServers.ts'
-import { readOvnFacts } from './doctorOvn.ts'
+import { readOvnFacts, readVswitchdFacts } from './doctorOvn.ts'
 
 const missing = ovsdbMissing()
 if (missing !== null) console.log(`skipped: OVN's databases answer: ${missing}`)
@@ -31,4 +36,29 @@ describe.skipIf(missing !== null)("OVN's databases answer", () => {
 
 it('nobody is asked where none is configured', async () => {
   expect(await readOvnFacts({})).toBeNull()
+  expect(await readVswitchdFacts({ plane: 'ovn' })).toBeNull()
+})
+
+it('each ovs-vswitchd is asked, without any database', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'doctor-'))
+  onTestFinished(() => rmSync(directory, { recursive: true }))
+  const right = join(directory, 'right.ctl')
+  const version = 'ovs-vswitchd (Open vSwitch) 3.1.0'
+  const server = createServer((client) => {
+    client.on('data', () => client.end(JSON.stringify({ id: 0, result: version, error: null })))
+  }).listen(right)
+  onTestFinished(() => void server.close())
+  await once(server, 'listening')
+  const wrong = join(directory, 'wrong.ctl')
+  const options = { ovn_vswitchd: `${right}, ${wrong}` }
+  expect(await readOvnFacts(options)).toBeNull()
+  expect(await readVswitchdFacts(options)).toEqual([
+    { path: right, problem: '' },
+    {
+      path: wrong,
+      problem: expect.stringMatching(
+        /wrong\.ctl cannot be asked: there is no such socket: correct/,
+      ) as string,
+    },
+  ])
 })

@@ -1,4 +1,6 @@
 import type { DaemonOptions } from '../model/daemon.ts'
+import { splitAddresses } from '../model/ovsdbAddress.ts'
+import { Connections } from '../planes/ovn/connections.ts'
 import { connectOvsdb } from '../planes/ovn/ovsdb/client.ts'
 import { ovnOptions } from '../planes/ovn/settings.ts'
 
@@ -9,6 +11,14 @@ export interface OvnDatabase {
   readonly address: string
   readonly version: string
   /** Why it cannot be used, with the cure; '' where it can. */
+  readonly problem: string
+}
+
+/** An ovs-vswitchd by which open connections would be seen. */
+export interface Vswitchd {
+  /** Its control socket or its run directory. */
+  readonly path: string
+  /** Why it cannot be asked, with the cure; '' where it can. */
   readonly problem: string
 }
 
@@ -41,6 +51,21 @@ export async function readOvnFacts(options: DaemonOptions): Promise<readonly Ovn
       } catch (error) {
         return { name, address: '', version: '', problem: (error as Error).message }
       }
+    }),
+  )
+}
+
+/** Asks each ovs-vswitchd that these options name, as a start does; null where they name none. */
+export async function readVswitchdFacts({
+  ovn_vswitchd: given,
+}: DaemonOptions): Promise<readonly Vswitchd[] | null> {
+  if (given === undefined) return null
+  return await Promise.all(
+    splitAddresses([given]).map(async (path): Promise<Vswitchd> => {
+      let problem = ''
+      const warn = (_fields: object, text: string): void => void (problem = text)
+      await new Connections({ vswitchd: [path], log: { warn } }).check()
+      return { path, problem }
     }),
   )
 }
