@@ -1,5 +1,5 @@
 import { getSystemErrorName } from 'node:util'
-import type { Exchange, UpstreamNumber } from '../../proxy/http/policy.ts'
+import type { Exchange } from '../../proxy/http/policy.ts'
 import { AccessLogFile } from '../../proxy/http/accessLogFile.ts'
 import { HttpProxy } from '../../proxy/http/proxy.ts'
 import { AccessLog } from '../../proxy/http/proxyLog.ts'
@@ -9,6 +9,7 @@ import type { Ends, Transport } from '../../proxy/transport.ts'
 import type { Context } from './context.ts'
 import { HttpPolicy } from './httpPolicy.ts'
 import type { HttpService } from './httpService.ts'
+import { HttpUnserved } from './httpUnserved.ts'
 import { HttpUpstreams } from './httpUpstreams.ts'
 
 /** More than two heads of 16 KiB with room to rewrite one (slotLayout); what is not used of it is not had. */
@@ -18,6 +19,8 @@ const mostSlots = 2 ** 31 / slotBytes
 const leastSlots = 16
 /** Backends at most. */
 const mostUpstreams = 65_536
+/** Services whose unserved requests have a name in the access log, at most. */
+const mostUnserved = 65_536
 /** Of the connections, idle ones to one backend. */
 const idleShare = 1 / 8
 const mostIdle = 1024
@@ -25,6 +28,7 @@ const mostIdle = 1024
 /** What the http services of one plane share: an HTTP proxy over streams of its own, each with a descriptor set aside for it. */
 export class HttpFront {
   readonly upstreams: HttpUpstreams
+  readonly unserved = new HttpUnserved(mostUpstreams, mostUnserved)
   readonly #context: Context
   readonly #streams: StreamTransport
   readonly #policy: HttpPolicy
@@ -77,7 +81,7 @@ export class HttpFront {
     let accessLog: AccessLogFile | null = null
     try {
       // What is logged has come by the front, which is there by then.
-      accessLog = openAccessLog(context, (upstream) => front.upstreams.nameOf(upstream))
+      accessLog = openAccessLog(context, (number) => front.#nameOf(number))
       const front = new HttpFront(context, await transport.openStreams(slots, slotBytes), slots, accessLog)
       return front
     } catch (error) {
@@ -130,6 +134,11 @@ export class HttpFront {
     this.#accessLog?.reopen()
   }
 
+  /** What stands behind a number in the access log. */
+  #nameOf(number: number): string {
+    return this.unserved.nameOf(number) ?? this.upstreams.nameOf(number)
+  }
+
   #endsOf(exchange: Exchange, { spec }: HttpService): Ends {
     const isIpv6 = spec.address.includes(':')
     const peer = this.#streams.peerOf(exchange)
@@ -147,10 +156,7 @@ export class HttpFront {
 }
 
 /** @throws Error with the cure where the file cannot be opened; null: none is wanted */
-function openAccessLog(
-  { accessLog }: Context,
-  nameOf: (upstream: UpstreamNumber) => string,
-): AccessLogFile | null {
+function openAccessLog({ accessLog }: Context, nameOf: (number: number) => string): AccessLogFile | null {
   if (accessLog === null) return null
   const { path, complain } = accessLog
   try {

@@ -32,7 +32,9 @@ describe.each(transports)('options of http services ($transport)', ({ openTransp
         /^(\S+Z 127\.0\.0\.1 GET \/ a%20shop\/b0 200 completed \d+\.\d{3} 0 \d+\n){2}$/,
       )
     }
-    expect(readFileSync(path, 'utf8')).toMatch(/^\S+Z 127\.0\.0\.1 GET \/ - 503 answered \d+\.\d{3} 0 0\n$/)
+    expect(readFileSync(path, 'utf8')).toMatch(
+      /^\S+Z 127\.0\.0\.1 GET \/ a%20shop\/- 503 answered \d+\.\d{3} 0 0\n$/,
+    )
   })
 
   it('an access log that cannot be written is refused with the service, by a sentence', async () => {
@@ -100,7 +102,9 @@ describe.each(transports)('options of http services ($transport)', ({ openTransp
   })
 
   it('where all are full as many wait as the queue has places; beyond it, or after the wait, it is 503', async () => {
-    await using rig = new Rig({ openTransport })
+    using place = mkdtempDisposableSync(join(tmpdir(), 'torb-log-'))
+    const path = join(place.path, 'access.log')
+    await using rig = new Rig({ openTransport, accessLog: { path, every: 1 } })
     const waiting: ServerResponse[] = []
     const elsewhere: ServerResponse[] = []
     const a = { ...(await backend(rig, waiting)), maxConnections: 1 }
@@ -161,6 +165,18 @@ describe.each(transports)('options of http services ($transport)', ({ openTransp
     expect((await rig.counters()).errors).toBe(4)
     third.answer?.end('three')
     expect((await third.asked).body).toBe('three')
+
+    // Whose they were that went to no backend is in the log.
+    const unserved = (): string[] =>
+      [...readFileSync(path, 'utf8').matchAll(/ web\/- (\d+ \w+) /g)].map(([, how = '']) => how)
+    await until(() => unserved().length === 5)
+    expect(unserved()).toEqual([
+      '503 answered',
+      '503 answered',
+      '000 abandoned',
+      '503 answered',
+      '503 expired',
+    ])
   })
 
   it('by a hash each waits for his own backend, and nobody for whoever is before him', async () => {

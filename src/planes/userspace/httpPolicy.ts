@@ -107,6 +107,10 @@ export class HttpPolicy implements ProxyPolicy {
     return forwarded?.client ?? null
   }
 
+  unservedAs(exchange: Exchange): number {
+    return this.#client(exchange).service.unservedAs()
+  }
+
   decide(exchange: Exchange, _request: ProxyRequest, decision: Decision): void {
     const client = this.#client(exchange)
     const { service } = client

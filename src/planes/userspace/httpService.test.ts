@@ -3,6 +3,7 @@ import type { ServerResponse } from 'node:http'
 import { describe, expect, it } from 'vitest'
 import type { Destination } from '../plane.ts'
 import { backend, Client } from './httpRig.ts'
+import { HttpUnserved } from './httpUnserved.ts'
 import { HttpUpstreams } from './httpUpstreams.ts'
 import { freePort, Rig, transports } from './rig.ts'
 import { until } from '../../../lab/until.ts'
@@ -315,6 +316,14 @@ describe.each(transports)('http services ($transport)', ({ openTransport }) => {
       expect(await new Client(rig, spec).reach(1)).toEqual([told.backend])
     },
   )
+})
+
+it('what is unserved has the name of its service in the log until the number is another one’s', () => {
+  const unserved = new HttpUnserved(10, 2)
+  expect([unserved.add('a/-'), unserved.add('b/-'), unserved.add('c/-')]).toEqual([10, 11, -1])
+  unserved.remove(10)
+  expect(unserved.nameOf(10)).toBe('a/-')
+  expect([unserved.add('c/-'), unserved.nameOf(10), unserved.nameOf(9)]).toEqual([10, 'c/-', null])
 })
 
 it('a number is given to another backend only after the last request by it', () => {

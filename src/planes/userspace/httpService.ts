@@ -19,6 +19,8 @@ export class HttpService extends Service {
   #listener: StreamListener | null = null
   #settings: HttpSettings
   #line: Line | null = null
+  /** -1: none of its requests has been without a backend. */
+  #unserved = -1
 
   constructor(
     spec: VirtualService,
@@ -61,6 +63,7 @@ export class HttpService extends Service {
     this.#listener = null
     this.#front?.dismiss(this)
     this.#letGo([...this.#numbers.keys()])
+    this.#letUnservedGo()
     this.forget()
   }
 
@@ -73,12 +76,23 @@ export class HttpService extends Service {
   begin(member: Member): UpstreamNumber {
     if (this.#front === null) return -1
     const { upstreams } = this.#front
-    const number = this.#numbers.get(member) ?? upstreams.add(member.destination, this.#nameOf(member))
+    const number =
+      this.#numbers.get(member) ?? upstreams.add(member.destination, this.#nameOf(member.destination.id))
     if (number < 0) return -1
     this.#numbers.set(member, number)
     upstreams.begun(number)
     // The last request of a client whose service has been closed while it asked.
     if (this.#listener === null) this.#letGo([member])
+    return number
+  }
+
+  /** The number by which the access log knows its requests that no backend was had for; -1: there is none. */
+  unservedAs(): number {
+    if (this.#front === null) return -1
+    if (this.#unserved < 0) this.#unserved = this.#front.unserved.add(this.#nameOf('-'))
+    const number = this.#unserved
+    // As in `begin`.
+    if (this.#listener === null) this.#letUnservedGo()
     return number
   }
 
@@ -91,8 +105,13 @@ export class HttpService extends Service {
   }
 
   /** As in the paths of the API, which have no blanks: its name in the access log. */
-  #nameOf({ destination }: Member): string {
-    return `${encodeURIComponent(this.spec.id)}/${encodeURIComponent(destination.id)}`
+  #nameOf(backend: string): string {
+    return `${encodeURIComponent(this.spec.id)}/${encodeURIComponent(backend)}`
+  }
+
+  #letUnservedGo(): void {
+    if (this.#unserved >= 0) this.#front?.unserved.remove(this.#unserved)
+    this.#unserved = -1
   }
 
   #letGo(members: Iterable<Member>): void {

@@ -1,4 +1,5 @@
 import type { Upstream, UpstreamNumber } from '../../proxy/http/policy.ts'
+import { Numbers } from './numbers.ts'
 
 interface Numbered extends Upstream {
   readonly name: string
@@ -12,26 +13,19 @@ interface Numbered extends Upstream {
  * request to that has ended.
  */
 export class HttpUpstreams {
-  readonly #limit: number
   readonly #retire: (upstream: UpstreamNumber) => void
   readonly #numbered: Numbered[] = []
-  readonly #free: UpstreamNumber[] = []
+  readonly #numbers: Numbers
 
   /** @param retire HttpProxy.retire */
   constructor(limit: number, retire: (upstream: UpstreamNumber) => void) {
-    this.#limit = limit
+    this.#numbers = new Numbers(limit)
     this.#retire = retire
   }
 
-  /**
-   * Numbers that were used before come last, and the one that has been free for longest first: the access log asks for the
-   * name of a number a little later.
-   *
-   * @returns -1: none is left
-   */
+  /** @returns -1: there are no numbers left */
   add({ address, port }: { readonly address: string; readonly port: number }, name: string): UpstreamNumber {
-    const isFresh = this.#numbered.length < this.#limit
-    const number = isFresh ? this.#numbered.length : (this.#free.shift() ?? -1)
+    const number = this.#numbers.take()
     if (number < 0) return -1
     // Connections that were kept after it was removed are still to its former backend.
     if (number < this.#numbered.length) this.#retire(number)
@@ -54,7 +48,7 @@ export class HttpUpstreams {
   ended(number: UpstreamNumber): void {
     const numbered = this.#at(number)
     numbered.users--
-    if (numbered.isGone && numbered.users === 0) this.#free.push(number)
+    if (numbered.isGone && numbered.users === 0) this.#numbers.give(number)
   }
 
   /** Its backend is gone: requests under way go on. */
@@ -62,7 +56,7 @@ export class HttpUpstreams {
     const numbered = this.#at(number)
     numbered.isGone = true
     this.#retire(number)
-    if (numbered.users === 0) this.#free.push(number)
+    if (numbered.users === 0) this.#numbers.give(number)
   }
 
   #at(number: UpstreamNumber): Numbered {

@@ -22,6 +22,11 @@ export interface ProxyPolicy {
   readonly ownRequestFields: readonly string[]
   /** Names of request fields, in lower case, that it looks up with `ProxyRequest.find`; they may be own ones too. */
   readonly watchedRequestFields: readonly string[]
+  /**
+   * The number by which the access log knows a request that no upstream was chosen for, beyond those of upstreams; -1: none.
+   * Asked only when such a one is logged.
+   */
+  unservedAs?(exchange: Exchange): number
   /** What stands behind a number that `decide` or `next` gave; read when a connection is made. */
   upstream(upstream: UpstreamNumber): Upstream
   /**

@@ -84,13 +84,15 @@ export class Account {
   }
 
   #write(outcome: Outcome): void {
-    const { end, log, now } = this.#context
+    const { end, log, now, policy } = this.#context
     end.upstream = this.upstream
     end.outcome = outcome
     end.status = this.status
     end.requestBytes = this.requestBytes
     end.responseBytes = this.responseBytes
     end.milliseconds = now - this.#decidedAt
-    if (this.#logged && this.#text !== null) log?.write(this.#context.wallClock(), this.#text, end)
+    if (!this.#logged || this.#text === null) return
+    const by = this.upstream < 0 ? (policy.unservedAs?.(this.#exchange) ?? -1) : this.upstream
+    log?.write(this.#context.wallClock(), this.#text, end, by)
   }
 }

@@ -25,7 +25,7 @@ export interface RecordView {
   readonly milliseconds: number
   readonly requestBytes: number
   readonly responseBytes: number
-  /** -1: none was chosen. */
+  /** -1: none was chosen, and the policy has no number for that (`unservedAs`). */
   readonly upstream: number
   readonly status: number
   /** Index of `outcomes`. */
@@ -101,8 +101,8 @@ export class AccessLog {
     this.#record = new Record(this.#view, this.#bytes)
   }
 
-  /** Called by one thread only. */
-  write(time: number, text: LoggedText, end: ExchangeEnd): void {
+  /** Called by one thread only. @param upstream by which it is read, where that is not the one it went to */
+  write(time: number, text: LoggedText, end: ExchangeEnd, upstream = end.upstream): void {
     // What was read is not needed any more: memory that is used again at once stays in the cache.
     if (Atomics.load(this.#header, readAt) === this.#at && this.#first !== this.#at) {
       this.#first = this.#at
@@ -114,7 +114,7 @@ export class AccessLog {
     view.setFloat64(at + 8, end.milliseconds)
     view.setFloat64(at + 16, end.requestBytes)
     view.setFloat64(at + 24, end.responseBytes)
-    view.setInt32(at + 32, end.upstream)
+    view.setInt32(at + 32, upstream)
     view.setUint16(at + 36, end.status)
     view.setUint8(at + 38, end.outcome === 'completed' ? completed : outcomes.indexOf(end.outcome))
     view.setUint8(at + 39, text.client)
