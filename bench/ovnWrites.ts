@@ -140,15 +140,9 @@ async function fill(torb: RunningDaemon, plain: Plain, from: number, to: number)
 
 /** @param query of the last write: a service is in effect when that is */
 async function create(torb: RunningDaemon, i: number, query: string): Promise<void> {
-  const path = `/service/s${i}`
-  await torb.must('PUT', path, { host: vipOf(i), port: 80, attach })
-  for (const [n, host] of backends.entries())
-    await torb.must('PUT', `${path}/b${n}${n === 1 ? query : ''}`, {
-      host,
-      port: 80,
-      weight: 1,
-      pulse: { type: 'none' },
-    })
+  const made = backends.map((host, n) => [`b${n}`, { host, port: 80, weight: 1, pulse: { type: 'none' } }])
+  const body = { host: vipOf(i), port: 80, attach, backends: Object.fromEntries(made) as object }
+  await torb.must('PUT', `/service/s${i}${query}`, body)
 }
 
 interface Samples {

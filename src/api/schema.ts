@@ -1,5 +1,5 @@
 import type { z } from 'zod'
-import { fieldsIn, fieldNames, issueText, unknownFieldText } from '../model/issues.ts'
+import { fieldsIn, fieldNames, issueText, unknownFieldText, valuesIn } from '../model/issues.ts'
 import { invalid, type Refusal } from '../model/refusal.ts'
 
 type Issue = z.core.$ZodIssue
@@ -18,6 +18,9 @@ export function readBySchema<T>(schema: z.ZodType<T>, value: unknown): { value: 
 /** The value with its field names as the schema writes them; an unknown name stays, for the schema to refuse. */
 function foldNames(schema: z.ZodType, value: unknown): unknown {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return value
+  const values = valuesIn(schema)
+  if (values !== null)
+    return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, foldNames(values, item)]))
   const fields = fieldsIn(schema)
   const names = new Map(Object.keys(fields).map((name) => [name.toLowerCase(), name]))
   return Object.fromEntries(
@@ -37,6 +40,7 @@ function located(schema: z.ZodType, issue: Issue): string {
     const allowed = fieldNames(schema, issue.path)
     return issue.keys.map((key) => inside + unknownFieldText(key, allowed)).join('; ')
   }
+  if (issue.code === 'invalid_key') return `${path}: ${issue.issues.map(({ message }) => message).join(', ')}`
   const last = String(issue.path.at(-1) ?? '')
   if (last === '') return issue.message
   // The model's own messages begin with the name of the field.

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import type { ConfiguredService } from '../control/control.ts'
+import type { ConfiguredService, NewServiceBody } from '../control/control.ts'
 import { readBackend, type BackendBody } from '../model/backend.ts'
 import { readService, type ServiceBody } from '../model/service.ts'
 import { planSteps, type HeldService } from './steps.ts'
@@ -58,12 +58,18 @@ describe('the smallest set of steps', () => {
       ['DELETE /service/web/2 is not in the file'],
     ],
     [
-      'a new service, before its backends',
-      file({ 'a b': [{ port: 81 }, { x: one }] }),
+      'a new service with its backends',
+      file({ 'a b': [{ port: 81 }, { x: one }], c: [{ port: 82 }, { y: one, '2': two }] }).map((service) => ({
+        ...service,
+        // As the file has them, and no object of JavaScript.
+        backends: service.backends.toReversed(),
+      })),
       false,
       [
-        'PUT /service/a%20b {"port":81} is new',
-        'PUT /service/a%20b/x {"host":"10.0.1.1","port":8080} is new',
+        'PUT /service/a%20b {"port":81,"backends":{"x":{"host":"10.0.1.1","port":8080}}} is new, with a backend',
+        'PUT /service/c {"port":82} is new',
+        'PUT /service/c/y {"host":"10.0.1.1","port":8080} is new',
+        'PUT /service/c/2 {"host":"10.0.1.2","port":8080,"weight":50} is new',
       ],
     ],
     [
@@ -107,8 +113,7 @@ describe('the smallest set of steps', () => {
       false,
       [
         'DELETE /service/web port 80 → 81, which needs a new one',
-        'PUT /service/web {"host":"10.0.0.1","port":81} is new',
-        'PUT /service/web/1 {"host":"10.0.1.1","port":8080} is new',
+        'PUT /service/web {"host":"10.0.0.1","port":81,"backends":{"1":{"host":"10.0.1.1","port":8080}}} is new, with a backend',
       ],
     ],
     [
@@ -132,6 +137,14 @@ describe('the smallest set of steps', () => {
   ]
   it.each(cases)('%s', (_, wanted, prune, steps) => {
     expect(brief(held(base), wanted, prune)).toEqual(steps)
+  })
+
+  it('creates very many backends one by one, which no body could hold', () => {
+    const many = Object.fromEntries(
+      Array.from({ length: 9000 }, (_, n) => [`b${n}`, { ...one, port: n + 1 }]),
+    )
+    const steps = planSteps(new Map(), file({ web: [web, many] }), false)
+    expect(steps.map(({ path }) => path.split('/').length)).toEqual([3, ...Array<number>(9000).fill(4)])
   })
 
   it('leaves to the configuration file of the daemon what is its own', () => {
@@ -174,7 +187,14 @@ function perform(
       if (method === 'DELETE') expect(state.delete(id)).toBe(true)
       else if (method === 'PUT') {
         expect(service).toBeUndefined()
-        state.set(id, { options: readService(body, true), configured: false, backends: new Map() })
+        const { backends = {}, ...options } = body as NewServiceBody
+        state.set(id, {
+          options: readService(options, true),
+          configured: false,
+          backends: new Map(
+            Object.entries(backends).map(([name, given]) => [name, readBackend(given, false)]),
+          ),
+        })
       } else if (service !== undefined)
         state.set(id, { ...service, options: { ...service.options, ...body } })
     } else {

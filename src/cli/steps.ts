@@ -44,12 +44,27 @@ export function planSteps(
     const now = held.get(id)
     const moved = now === undefined ? null : movedEndpoint(now.options, options)
     if (moved !== null) deletions.push(remove([id], `${moved}, which needs a new one`))
-    if (now === undefined || moved !== null) {
-      others.push(create([id], options))
-      for (const backend of service.backends) others.push(create([id, backend.id], backend.options))
-    } else others.push(...changes(now, service, prune))
+    if (now === undefined || moved !== null) others.push(...creation(service))
+    else others.push(...changes(now, service, prune))
   }
   return [...deletions, ...others]
+}
+
+/** Well below what the API takes as a body. */
+const mostCharacters = 256 * 1024
+
+/**
+ * One call, unless the backends are very many, or their order in the file is none of a JSON object: there ids such as 10 come
+ * first and by number.
+ */
+function creation({ id, options, backends }: ConfiguredService): Step[] {
+  const byId = Object.fromEntries(backends.map((backend) => [backend.id, backend.options]))
+  const isInOrder = Object.keys(byId).every((name, index) => name === backends[index]?.id)
+  if (backends.length > 0 && isInOrder && JSON.stringify(byId).length <= mostCharacters) {
+    const what = backends.length === 1 ? 'is new, with a backend' : `is new, with ${backends.length} backends`
+    return [{ ...create([id], { ...options, backends: byId }), what }]
+  }
+  return [create([id], options), ...backends.map((backend) => create([id, backend.id], backend.options))]
 }
 
 function changes(now: HeldService, { id, options, backends }: ConfiguredService, prune: boolean): Step[] {

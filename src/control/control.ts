@@ -11,7 +11,8 @@ import type { EventLog, Source } from './events.ts'
  * Values arrive parsed by the model's schemas; control fills in defaults, resolves names and checks the rest.
  */
 export interface Control {
-  createService(id: ServiceId, body: ServiceBody, source: Source): Promise<void>
+  /** With its backends: all of it or nothing. */
+  createService(id: ServiceId, body: NewServiceBody, source: Source): Promise<void>
   patchService(id: ServiceId, body: ServiceBody, source: Source): Promise<void>
   deleteService(id: ServiceId, source: Source): Promise<void>
   createBackend(service: ServiceId, id: BackendId, body: BackendBody, source: Source): Promise<void>
@@ -35,6 +36,10 @@ export interface Control {
   /** Waits until all that planes have accepted of the service is in effect, for so long at most. */
   applied(id: ServiceId, timeoutMs: number): Promise<Effect>
   readonly events: EventLog
+}
+
+export interface NewServiceBody extends ServiceBody {
+  readonly backends?: Readonly<Record<BackendId, BackendBody>> | undefined
 }
 
 export interface ConfiguredService {

@@ -2,16 +2,10 @@ import type { PlaneName, ServiceId } from '../model/names.ts'
 import type { Plane } from '../planes/plane.ts'
 import type { Store } from '../store/store.ts'
 import { Configuration } from './configuration.ts'
+import { backendCreation, serviceCreation } from './creation.ts'
 import type { Control } from './control.ts'
 import { Drains } from './drains.ts'
-import {
-  createBackend,
-  createService,
-  changeBackend,
-  changeService,
-  deleteBackend,
-  deleteService,
-} from './desired.ts'
+import { changeBackend, changeService, deleteBackend, deleteService } from './desired.ts'
 import { Adoption } from './adoption.ts'
 import { defaultDrain } from './effective.ts'
 import type { EventLog, Log } from './events.ts'
@@ -19,7 +13,7 @@ import { keepUnknown, openPlane } from './holdings.ts'
 import { KeyLedger } from './ledger.ts'
 import { makeNames, type NamesOptions } from './addresses.ts'
 import { Reconciler } from './reconciler.ts'
-import { backendKey, bucket, decodeRecords } from './records.ts'
+import { backendKey, bucket, decodeRecords, ownerOf } from './records.ts'
 import { DesiredState, type ServiceState } from './state.ts'
 import { findBackend, viewBackends, viewService } from './views.ts'
 import { Vitals } from './vitals.ts'
@@ -31,8 +25,6 @@ import { LagWatch } from './lag.ts'
 import { Opening } from './opening.ts'
 import { planeStatuses } from './planeStatus.ts'
 import { standbyOf, untilWriting } from './standby.ts'
-import { invalid } from '../model/refusal.ts'
-import { readBackend } from '../model/backend.ts'
 import { readPulse } from '../model/pulse.ts'
 import { checkReached } from './reached.ts'
 
@@ -191,7 +183,7 @@ export async function openControl(options: ControlOptions): Promise<OpenControl>
 
   return {
     events,
-    async createService(id, body, source) {
+    async createService(id, { backends = {}, ...body }, source) {
       const read = await names.service(body)
       if (read.options.persistent && read.options.persistence === undefined) {
         log.info(
@@ -199,30 +191,18 @@ export async function openControl(options: ControlOptions): Promise<OpenControl>
           'persistent is kept and shown but pins no client; for that send "persistence": {"timeout": 300}',
         )
       }
-      await reconciler.write(
-        id,
-        createService(id, source === 'file' ? 'file' : 'rest', read.options, read.address),
-        source,
-      )
+      const plane = planes.get(read.options.plane ?? defaultPlane)
+      const home = { id, options: read.options, plane }
+      await reconciler.write(id, await serviceCreation(names, home, read.address, backends, source), source)
     },
     async patchService(id, body, source) {
       const address = body.host === undefined ? undefined : await names.serviceAddress(body.host)
-      await reconciler.write(id, changeService(body, address, source === 'file' ? 'file' : 'rest'), source)
+      await reconciler.write(id, changeService(body, address, ownerOf(source)), source)
     },
-    deleteService: (id, source) =>
-      reconciler.write(id, deleteService(source === 'file' ? 'file' : 'rest'), source),
+    deleteService: (id, source) => reconciler.write(id, deleteService(ownerOf(source)), source),
     async createBackend(service, id, body, source) {
-      const read = readBackend(body, desired.record(service)?.options.port === 'any')
-      if (body.vsid !== undefined && body.vsid !== service) {
-        throw invalid(`vsid "${body.vsid}" is not this service: leave it out, or make it "${service}"`)
-      }
-      const address = await names.backendAddress(read.host, read.port)
-      if (source === 'rest') await checkReached(planeOf(service), read.pulse, { address, port: read.port })
-      await reconciler.write(
-        service,
-        createBackend(id, read, address, source === 'file' ? 'file' : 'rest'),
-        source,
-      )
+      const home = { id: service, options: desired.record(service)?.options, plane: planeOf(service) }
+      await reconciler.write(service, await backendCreation(names, home, id, body, source), source)
     },
     async patchBackend(service, id, body, source) {
       const backend = desired.record(service)?.backends.find((one) => one.id === id)
@@ -230,13 +210,13 @@ export async function openControl(options: ControlOptions): Promise<OpenControl>
         const { address, options } = backend
         await checkReached(planeOf(service), readPulse(body.pulse), { address, port: options.port })
       }
-      await reconciler.write(service, changeBackend(id, body, source === 'file' ? 'file' : 'rest'), source)
+      await reconciler.write(service, changeBackend(id, body, ownerOf(source)), source)
     },
     async deleteBackend(service, id, source, drainMs) {
       const record = desired.record(service)
       const drain = drainMs ?? (record === null ? 0 : defaultDrain(record))
       const until = drain > 0 ? now() + drain : 0
-      await reconciler.write(service, deleteBackend(id, source === 'file' ? 'file' : 'rest', until), source)
+      await reconciler.write(service, deleteBackend(id, ownerOf(source), until), source)
       if (until === 0) return
       const active = (await counters([service])).get(service)?.destinations.get(id)?.active ?? 0
       events.record({ at: now(), type: 'drain-started', service, backend: id, active })

@@ -5,10 +5,13 @@ import type { BackendId, ServiceId } from '../model/names.ts'
 import { defaultPulse } from '../model/pulse.ts'
 import type { ServiceOptions } from '../model/service.ts'
 import { endpointKey } from '../planes/endpoint.ts'
+import type { Source } from './events.ts'
 import type { Row } from '../store/store.ts'
 
 /** Who created an object and may delete it. */
 export type Owner = 'rest' | 'file'
+
+export const ownerOf = (source: Source): Owner => (source === 'file' ? 'file' : 'rest')
 
 /** A service as it is wished for, with what was decided once: the address its host resolved to. */
 export interface ServiceRecord {

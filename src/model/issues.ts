@@ -30,10 +30,7 @@ export function unknownFieldText(key: string, allowed: readonly string[]): strin
 /** The names of the fields at a path of a schema; none where there is no object. */
 export function fieldNames(schema: z.ZodType, path: readonly PropertyKey[]): string[] {
   let at: unknown = schema
-  for (const step of path) {
-    const here = unwrapped(at)
-    at = here instanceof z.ZodRecord ? here.valueType : fieldsIn(here)[String(step)]
-  }
+  for (const step of path) at = valuesIn(at) ?? fieldsIn(at)[String(step)]
   return Object.keys(fieldsIn(at))
 }
 
@@ -41,6 +38,12 @@ export function fieldNames(schema: z.ZodType, path: readonly PropertyKey[]): str
 export function fieldsIn(schema: unknown): Record<string, z.ZodType> {
   const inner = unwrapped(schema)
   return inner instanceof z.ZodObject ? inner.shape : {}
+}
+
+/** What each value of a record is to be; null where there is no record. */
+export function valuesIn(schema: unknown): z.ZodType | null {
+  const inner = unwrapped(schema)
+  return inner instanceof z.ZodRecord ? (inner.valueType as z.ZodType) : null
 }
 
 function unwrapped(schema: unknown): unknown {

@@ -235,7 +235,7 @@ describe('a file of services', () => {
   it('is shown, applied, and then there is nothing to do', async () => {
     await writeFile(file(), text('rr', backend('a', 1) + backend('b', 2)))
     const plan = await torb('plan', file())
-    expect(plan).toEqual({ code: 0, out: '+ web: is new\n+ web/a: is new\n+ web/b: is new\n', err: '' })
+    expect(plan).toEqual({ code: 0, out: '+ web: is new, with 2 backends\n', err: '' })
     expect((await torb('services', '--json')).out).toBe('[]\n')
     expect(await torb('apply', file())).toEqual(plan)
     expect((await torb('apply', file())).out).toBe('nothing to do\n')

@@ -1,12 +1,13 @@
 import { Readable } from 'node:stream'
 import { z } from 'zod'
 import type { Control } from '../../control/control.ts'
+import { backendBody } from '../../model/backend.ts'
 import type { ServiceId } from '../../model/names.ts'
 import { unknown } from '../../model/refusal.ts'
 import { serviceBody } from '../../model/service.ts'
 import type { ServiceCounters } from '../../planes/plane.ts'
 import { answerJson } from '../answer.ts'
-import { responses, servicePath, type App } from '../describe.ts'
+import { backendPath, responses, servicePath, type App } from '../describe.ts'
 import { goJsonArray } from '../json.ts'
 import { answerWritten, waitOf, waitQuery, written } from '../wait.ts'
 import {
@@ -18,6 +19,14 @@ import {
 } from '../wire.ts'
 
 const tags = ['services']
+const newServiceBody = serviceBody
+  .extend({
+    backends: z
+      .record(backendPath.shape.rs, backendBody)
+      .optional()
+      .describe('its first backends by their ids: all of it is created, or nothing'),
+  })
+  .meta({ id: 'NewService' })
 const waiting = z.strictObject(waitQuery)
 
 export function serviceRoutes(app: App, control: Control): void {
@@ -76,11 +85,12 @@ export function serviceRoutes(app: App, control: Control): void {
       schema: {
         operationId: 'createService',
         summary: 'Create a service',
-        description: 'Without `host` it takes the first address of the default interface.',
+        description:
+          'Without `host` it takes the first address of the default interface. With `backends` it has them from its first moment on.',
         tags,
         params: servicePath,
         querystring: waiting,
-        body: serviceBody,
+        body: newServiceBody,
         response: written('durable, and held by the data plane'),
       },
     },
