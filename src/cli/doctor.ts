@@ -1,3 +1,6 @@
+import { defaultListen, parseEndpoint } from '../api/endpoint.ts'
+import { isUnspecified } from '../api/listeners.ts'
+import { endpointText } from '../model/address.ts'
 import type { DaemonOptions } from '../model/daemon.ts'
 import { defineCommand } from './command.ts'
 import { diagnose } from './diagnosis.ts'
@@ -27,11 +30,15 @@ export const doctor = defineCommand({
     ],
     description: [
       'Says what Torb can do on this machine as this user: runtime, privileges, open files and how many connections they allow, low ports, the plane that "torb serve" would take and why no better one, what the data planes in the kernel need (IPVS with its schedulers, forwarding, eBPF) and the fast path of the userspace plane and the function gateway (io_uring). Where OVN is configured, by the file or by flags, it says whether its databases and each ovs-vswitchd of this machine answer. Each line is a fact; where something is missing the cure follows.',
-      'Where a Torb runs (at --api) it also says how its function gateway stands: what it runs on and why, how old its sources are and what is amiss with them, keys that cannot be used, functions without a usable instance, instances that are left out, and queues. Where none answers at the usual place that is no problem; at a place given by --api it is.',
+      'Where a Torb runs (at --api, else where "listen" of FILE says) it also says how its function gateway stands: what it runs on and why, how old its sources are and what is amiss with them, keys that cannot be used, functions without a usable instance, instances that are left out, and queues. That none answers is a problem only where --api is given. Nobody is asked where FILE leaves the port to the start (port 0).',
       '"note" means that Torb works and something better is possible, "problem" that it will not do its work. The open files are those of this shell: a service manager sets its own.',
     ],
     examples: [
       ['torb doctor', 'as the user who will run "torb serve"'],
+      [
+        'torb doctor --config /etc/torb.yaml',
+        'for a Torb with this file: its plane, its OVN, and its gateway where it runs',
+      ],
       ['torb doctor --api http://127.0.0.1:4673', 'and how the gateway of that Torb stands'],
       ['torb doctor --ovn-nb unix:/run/ovn/ovnnb_db.sock', 'does OVN answer?'],
     ],
@@ -55,7 +62,7 @@ export const doctor = defineCommand({
     api: {
       kind: 'string',
       value: 'URL',
-      about: `where a running Torb is asked; else ${apiFlags.api.default}`,
+      about: `where a running Torb is asked; else where FILE has it listen, or ${apiFlags.api.default}`,
     },
     'token-file': apiFlags['token-file'],
     config: { kind: 'string', value: 'FILE', about: 'configuration file of the daemon' },
@@ -70,8 +77,12 @@ export const doctor = defineCommand({
 
   async run({ flags, io }) {
     const { api } = flags
-    const rest = restOf({ ...flags, api: api ?? apiFlags.api.default }, io)
-    const facts = await readFacts(await optionsOf(flags), () => readGatewayFacts(rest, api !== undefined))
+    const options = await optionsOf(flags)
+    const place = api ?? apiOf(options)
+    const rest = place === null ? null : restOf({ ...flags, api: place }, io)
+    const facts = await readFacts(options, async () =>
+      rest === null ? null : await readGatewayFacts(rest, api !== undefined),
+    )
     const findings = diagnose(facts)
     if (flags.json) {
       const { capabilities, ...rest } = facts
@@ -98,4 +109,24 @@ async function optionsOf(flags: Values<FlagTable>): Promise<DaemonOptions> {
   const result = await readConfigFile(config)
   if (!result.ok) throw new CommandError(exit.data, result.errors.join('\n'))
   return { ...result.options, ...given }
+}
+
+/**
+ * Where the API of a Torb with these options answers; null where its start chooses the port.
+ *
+ * @throws CommandError where `listen` is no place
+ */
+export function apiOf({ listen = defaultListen, tls_cert: certificate }: DaemonOptions): string | null {
+  const place = parseEndpoint(listen)
+  if (place === null) {
+    const cure = 'give [HOST]:PORT, such as :4672 or 127.0.0.1:4672'
+    throw new CommandError(
+      exit.data,
+      `the API cannot listen on "${listen}" of the configuration file: ${cure}`,
+    )
+  }
+  const { host, port } = place
+  if (port === 0) return null
+  const reachable = host === '' || isUnspecified(host) ? '127.0.0.1' : host
+  return `${certificate === undefined ? 'http' : 'https'}://${endpointText(reachable, port)}`
 }
