@@ -2,7 +2,7 @@ import type { WireFunction, WireFunctionInFull, WireFunctionList } from '../api/
 import type { WireRejected, WireSource } from '../api/wireSource.ts'
 import { timeText } from './planesView.ts'
 import { shortNumber } from './serviceTable.ts'
-import { table, type Cell, type Column, type Style } from './table.ts'
+import { paint, printable, table, type Cell, type Column, type Style } from './table.ts'
 
 type Instance = WireFunctionInFull['instances'][number]
 
@@ -165,6 +165,39 @@ function sourceRows({ source, state, message, age, functions, rejected, zones }:
   ] as const
   if (zones.length === 0) return [cells('', { state, message, age }, counts)]
   return zones.map((zone, index) => cells(zone.zone, zone, index === 0 ? counts : ['', '']))
+}
+
+/** The worst first. */
+const states: readonly WireSource['state'][] = ['stale', 'starting', 'held', 'current']
+
+/** How many sources are not as their origin has them, and the worst of these, in one line; a zone counts as one. */
+export function sourcesLine(sources: readonly WireSource[], colour: boolean): string {
+  const followed = sources.flatMap(({ source, state, message, age, zones }) =>
+    (zones.length === 0 ? [{ zone: '', state, message, age }] : zones).map((of) => ({
+      name: of.zone === '' ? source : `${source}/${of.zone}`,
+      state: of.state,
+      message: of.message,
+      age: of.age ?? Number.MAX_VALUE,
+    })),
+  )
+  const [worst, ...others] = followed
+    .filter(({ state }) => state !== 'current')
+    .toSorted((a, b) => states.indexOf(a.state) - states.indexOf(b.state) || b.age - a.age)
+  const rejected = sources.reduce((sum, source) => sum + source.rejected, 0)
+  const keys = rejected === 0 ? '' : `, ${rejected === 1 ? '1 key' : `${rejected} keys`} rejected`
+  const style = rejected > 0 ? 'red' : worst === undefined ? 'plain' : 'yellow'
+  const line = (text: string): string => (colour ? paint(style, printable(text)) : printable(text))
+  if (worst === undefined) {
+    const who = followed.length === 1 ? `${followed[0]?.name} is` : `all ${followed.length} are`
+    return line(`sources: ${who} current${keys}`)
+  }
+  const { name, state, age, message } = worst
+  const known = age === Number.MAX_VALUE ? '' : `, as of ${ageText(age)} ago`
+  const which = others.length === 0 ? '' : 'the worst: '
+  const why = message === '' ? '' : `: ${message}`
+  return line(
+    `sources: ${others.length + 1} of ${followed.length} not current${keys}; ${which}${name} ${state}${known}${why}`,
+  )
 }
 
 function rejectedCells({ source, key, since, reason }: WireRejected): Cell[] {

@@ -16,7 +16,7 @@ export const top = defineCommand({
   page: {
     synopsis: ['torb top [--sort KEY] [--interval TIME] [--seconds N] [--json]'],
     description: [
-      'Shows services and backends live, below them the functions of the gateway with their instances and sources, and the last events. It looks anew at each interval, and at once when something happens. CONN/S and BYTES/S, of both directions, are what came between two looks. Keys change the order of services: n name, c new connections a second, b bytes a second, a open connections, h health (the worst first), w weight in force; q or Ctrl-C ends it.',
+      'Shows services and backends live, below them the functions of the gateway with their instances and sources, and the last events. It looks anew at each interval, and at once when something happens. CONN/S and BYTES/S, of both directions, are what came between two looks. Keys change the order of services: n name, c new connections a second, b bytes a second, a open connections, h health (the worst first), w weight in force; q or Ctrl-C ends it. On a terminal too low for all, one line above the tables still tells how the sources stand.',
       'Where standard output is not a terminal it prints the table at each interval, with --json one line of JSON.',
     ],
     examples: [

@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import type { WireFunctionList } from '../api/wireFunction.ts'
 import {
   averageRates,
   ratesBetween,
@@ -141,6 +142,75 @@ it('cuts the table where the terminal is low, never the events', () => {
   expect(
     renderTop({ where: '', services: many, functions, rates, order: 'name', events }, 12, false),
   ).toContain('… 45 more lines and 7 more functions')
+})
+
+describe('of sources one line stays where their table is cut', () => {
+  type Source = WireFunctionList['sources'][number]
+  const zone = {
+    zone: 'a',
+    state: 'current',
+    message: '',
+    age: 1,
+    endpoint: 'e:2379',
+    revision: 7,
+    held: null,
+  } as const
+  const rest: Source = {
+    source: 'rest',
+    state: 'current',
+    message: '',
+    age: 1,
+    functions: 2,
+    rejected: 0,
+    zones: [],
+  }
+  const etcd: Source = { ...rest, source: 'etcd' }
+  const stale = { ...zone, zone: 'b', state: 'stale', age: 300, message: 'nobody answers' } as const
+  const line = (sources: Source[], rows: number): string => {
+    const many = Array.from({ length: 50 }, (_, i) => service(`s${i}`, []))
+    const functions = { ...none, gateway: null, sources, total: 1 }
+    const lines = renderTop(
+      { where: '', services: many, functions, rates, order: 'name', events: [] },
+      rows,
+      false,
+    )
+    expect(lines.length).toBeLessThanOrEqual(rows)
+    return lines[2] ?? ''
+  }
+  it.each<[Source[], string]>([
+    [[], ''],
+    [[rest], 'sources: rest is current'],
+    [[rest, { ...etcd, zones: [zone] }], 'sources: all 2 are current'],
+    [[{ ...rest, rejected: 1 }], 'sources: rest is current, 1 key rejected'],
+    [
+      [rest, { ...etcd, zones: [zone, stale] }],
+      'sources: 1 of 3 not current; etcd/b stale, as of 5 min ago: nobody answers',
+    ],
+    [
+      [
+        {
+          ...etcd,
+          rejected: 2,
+          zones: [
+            { ...stale, age: 9 },
+            { ...zone, state: 'held' },
+            { ...stale, zone: 'c' },
+          ],
+        },
+      ],
+      'sources: 3 of 3 not current, 2 keys rejected; the worst: etcd/c stale, as of 5 min ago: nobody answers',
+    ],
+    [
+      [rest, { ...etcd, state: 'starting', age: null, zones: [] }],
+      'sources: 1 of 2 not current; etcd starting',
+    ],
+  ])('%#: %s', (sources, text) => {
+    expect(line(sources, 10)).toBe(text)
+  })
+
+  it('and not where there is room for the table', () => {
+    expect(line([{ ...etcd, zones: [stale] }], 100)).toBe('')
+  })
 })
 
 describe('the order', () => {

@@ -1,6 +1,6 @@
 import type { WireFunctionList } from '../api/wireFunction.ts'
 import type { TorbEvent } from '../control/events.ts'
-import { renderFunctions } from './functionsView.ts'
+import { renderFunctions, sourcesLine } from './functionsView.ts'
 import { rateKey, type BackendRow, type Rates, type ServiceRow } from './inventory.ts'
 import { serviceTable } from './serviceTable.ts'
 import { paint, printable } from './table.ts'
@@ -20,7 +20,7 @@ export interface TopState {
 
 const eventLines = 5
 
-/** The live page as lines for so many rows: the table is cut rather than the events. */
+/** The live page as lines for so many rows: the tables are cut rather than the events, and of sources one line stays. */
 export function renderTop(state: TopState, rows: number, colour: boolean): string[] {
   const { services, functions, rates, order, where } = state
   const backends = services.flatMap((service) => service.backends)
@@ -43,8 +43,11 @@ export function renderTop(state: TopState, rows: number, colour: boolean): strin
   ]
   const unread = functions.total - functions.functions.length
   const more = `${lines.length - room + 1} more lines${unread === 0 ? '' : ` and ${unread} more functions`}`
-  const cut = lines.length > room ? [...lines.slice(0, room - 1), `… ${more}`] : lines
-  return [head, keys, '', ...cut, ...(events.length === 0 ? [] : ['', ...events])]
+  const isCut = lines.length > room
+  const cut = isCut ? [...lines.slice(0, room - 1), `… ${more}`] : lines
+  // The table of sources is the last one.
+  const above = isCut && functions.sources.length > 0 ? sourcesLine(functions.sources, colour) : ''
+  return [head, keys, above, ...cut, ...(events.length === 0 ? [] : ['', ...events])]
 }
 
 /** By name upwards; by rate, connections or weight downwards; by health the worst first. Services, and backends within. */
