@@ -72,3 +72,26 @@ it('have rates where the plane measures them', async () => {
   )
   api.plane.counters = counters
 })
+
+it('have the queue where there can be one', async () => {
+  const counters = api.plane.counters.bind(api.plane)
+  const read = async () => {
+    const { body } = await api.request('GET', '/service/web')
+    const { body: metrics } = await api.request('GET', '/metrics')
+    const lines = metrics.match(/^torb_service_(waiting|unserved)_.*$/gm)
+    return [serviceShape.parse(JSON.parse(body)).statistics?.queue, lines]
+  }
+  expect(await read()).toEqual([undefined, null])
+  const queue = { waiting: 1, overloaded: 2, expired: 3 }
+  api.plane.counters = async () =>
+    new Map([...(await counters())].map(([id, counted]) => [id, { ...counted, queue }]))
+  expect(await read()).toEqual([
+    queue,
+    [
+      'torb_service_waiting_requests{service="web"} 1',
+      'torb_service_unserved_requests_total{service="web",reason="overloaded"} 2',
+      'torb_service_unserved_requests_total{service="web",reason="expired"} 3',
+    ],
+  ])
+  api.plane.counters = counters
+})

@@ -30,6 +30,20 @@ const statistics = z
   .describe('counters since the object was added or they were set to zero; in: from the client')
   .meta({ id: 'Statistics' })
 
+const queue = z
+  .object({
+    waiting: z.number().describe('in the queue now'),
+    overloaded: z.number().describe('answered 503 at once: all backends and the queue were full'),
+    expired: z.number().describe('answered 503 after they had waited in vain'),
+  })
+  .describe('requests for which all backends were full; only of services of http')
+  .meta({ id: 'QueueStatistics' })
+
+const serviceStatistics = statistics
+  .extend({ queue: queue.optional() })
+  .describe('those of its backends together, removed ones included, and what came to none')
+  .meta({ id: 'ServiceStatistics' })
+
 const reconcile = z
   .object({
     state: z
@@ -78,7 +92,9 @@ const serviceTail = {
     .array(z.string())
     .optional()
     .describe('what whoever set it up should know, with the cure; only where there is something'),
-  statistics: statistics.nullable().describe('null where the plane does not answer or does not hold it'),
+  statistics: serviceStatistics
+    .nullable()
+    .describe('null where the plane does not answer or does not hold it'),
 }
 
 export const serviceShape = z
@@ -190,7 +206,7 @@ function tailOf(
     address: view.address,
     reconcile: wireReconcile(view.reconcile),
     ...adviceOf(view),
-    statistics: wireStatistics(counters),
+    statistics: wireServiceStatistics(counters),
   }
 }
 
@@ -207,7 +223,13 @@ function wireReconcile({ state, message, since, lagging }: ReconcileState): Wire
   }
 }
 
-function wireStatistics(counters: TrafficCounters | undefined): WireService['statistics'] {
+function wireServiceStatistics(counters: ServiceCounters | undefined): WireService['statistics'] {
+  const traffic = wireStatistics(counters)
+  const queue = counters?.queue
+  return traffic === null || queue === undefined ? traffic : { ...traffic, queue }
+}
+
+function wireStatistics(counters: TrafficCounters | undefined): WireBackend['statistics'] {
   if (counters === undefined) return null
   return {
     connections: counters.connections,

@@ -230,7 +230,19 @@ export interface DestinationCounters extends TrafficCounters {
 /** Upper bounds of the connect-time buckets, microseconds; what is slower is only in `count`. */
 export const connectBounds = [100, 250, 500, 1000, 2500, 5000, 10_000, 25_000, 100_000, 1_000_000] as const
 
+/** Requests for which all backends of a service were full. */
+export interface QueueCounters {
+  /** In the queue now. */
+  readonly waiting: number
+  /** Refused, since the queue was full too. */
+  readonly overloaded: number
+  /** Refused after they had waited in vain. */
+  readonly expired: number
+}
+
 export interface ServiceCounters extends TrafficCounters {
+  /** Absent where requests are not what is balanced. */
+  readonly queue?: QueueCounters
   readonly destinations: ReadonlyMap<BackendId, DestinationCounters>
 }
 

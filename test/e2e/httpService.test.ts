@@ -40,7 +40,7 @@ it('a service of protocol http by the API: balanced by request, counted, explain
   expect(answers.sort().join('')).toBe('aaaaaabb')
   expect((await daemon.api('GET', '/service/shop')).body).toMatchObject({
     options: { protocol: 'http' },
-    statistics: { connections: 8, active: 0, errors: 0 },
+    statistics: { connections: 8, active: 0, errors: 0, queue: { waiting: 0, overloaded: 0, expired: 0 } },
   })
 
   const tcp = { host: '127.0.0.1', port, protocol: 'tcp' }

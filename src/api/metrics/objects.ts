@@ -11,7 +11,7 @@ import { each, labelPairs, labels, stride, type Exposition, type MetricType } fr
 
 interface ServiceRow {
   readonly view: ServiceView
-  readonly counters: TrafficCounters | undefined
+  readonly counters: ServiceCounters | undefined
   /** GORB's labels, and Torb's. */
   readonly gorb: string
   readonly torb: string
@@ -65,6 +65,7 @@ export function* writeObjects(
   yield* writeGorb(out, services, backends)
   yield* writeReconciler(out, services)
   yield* writeTraffic(out, 'service', services)
+  yield* writeQueues(out, services)
   yield* writeTraffic(out, 'backend', backends)
   yield* writeConnectTimes(out, backends)
 }
@@ -170,6 +171,28 @@ function* writeTraffic(
       if (counters?.rates !== undefined) out.sample(name, torb, value(counters.rates))
     })
   }
+}
+
+const unserved = ['overloaded', 'expired'] as const
+
+/** Of services of http, under names like those of functions. */
+function* writeQueues(out: Exposition, services: readonly ServiceRow[]): Generator<void> {
+  const waiting = 'torb_service_waiting_requests'
+  out.family(waiting, 'gauge', 'Requests in the queue of the http service.')
+  yield* each(services, ({ torb, counters }) => {
+    if (counters?.queue !== undefined) out.sample(waiting, torb, counters.queue.waiting)
+  })
+  const total = 'torb_service_unserved_requests_total'
+  out.family(
+    total,
+    'counter',
+    'Requests of the http service that came to no backend, as all were full: the queue was too, or they waited in vain.',
+  )
+  yield* each(services, ({ view, counters }) => {
+    if (counters?.queue === undefined) return
+    for (const reason of unserved)
+      out.sample(total, labels({ service: view.id, reason }), counters.queue[reason])
+  })
 }
 
 /** Upper bounds in seconds, as texts of the label `le`. */

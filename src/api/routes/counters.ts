@@ -5,7 +5,7 @@ import { responses, servicePath, type App } from '../describe.ts'
 
 const tags = ['daemon']
 const description =
-  'Connections, packets, bytes, errors, rates and connect times; what is open stays open and is counted as such. The counters of /metrics are the same ones.'
+  'Connections, packets, bytes, errors, unserved requests, rates and connect times; what is open stays open and is counted as such. The counters of /metrics are the same ones.'
 
 export function counterRoutes(app: App, control: Control): void {
   app.post(

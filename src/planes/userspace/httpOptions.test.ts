@@ -118,6 +118,7 @@ describe.each(transports)('options of http services ($transport)', ({ openTransp
       await until(() => waiting.length === before + 1)
       return { asked, answer: waiting.at(-1) }
     }
+    const queue = async () => (await rig.counters()).queue
     /** Two ask for the one place in the queue. */
     const two = async () => {
       const both = [ask(), ask()]
@@ -127,6 +128,7 @@ describe.each(transports)('options of http services ($transport)', ({ openTransp
 
     const first = await busy()
     const { refused, queued } = await two()
+    expect(await queue()).toEqual({ waiting: 1, overloaded: 1, expired: 0 })
     expect([refused.status, refused.headers['retry-after']]).toEqual([503, '1'])
     first.answer?.end('one')
     expect((await first.asked).body).toBe('one')
@@ -163,6 +165,9 @@ describe.each(transports)('options of http services ($transport)', ({ openTransp
     await rig.put({ ...spec, http: { queue: 1 } })
     expect((await ask()).status).toBe(503)
     expect((await rig.counters()).errors).toBe(4)
+    expect(await queue()).toEqual({ waiting: 0, overloaded: 3, expired: 1 })
+    await rig.plane.zero()
+    expect(await queue()).toEqual({ waiting: 0, overloaded: 0, expired: 0 })
     third.answer?.end('three')
     expect((await third.asked).body).toBe('three')
 

@@ -124,14 +124,23 @@ export class HttpPolicy implements ProxyPolicy {
   }
 
   /** Nobody can have the request now. @returns true: it waits until somebody can */
-  #waits(exchange: Exchange, { roster, settings, line }: HttpService, decision: Decision): boolean {
+  #waits(exchange: Exchange, service: HttpService, decision: Decision): boolean {
+    const { roster, settings, line } = service
     const waiting = this.#waiting
     const now = this.#clock()
     if (line === null || !roster.isFull) return false
-    if (waiting.until(exchange) === 0 && !waiting.join(exchange, line, settings.queue, now + settings.waitMs))
+    if (
+      waiting.until(exchange) === 0 &&
+      !waiting.join(exchange, line, settings.queue, now + settings.waitMs)
+    ) {
+      service.overloaded++
       return false
+    }
     const left = waiting.until(exchange) - now
-    if (left <= 0) return false
+    if (left <= 0) {
+      service.expired++
+      return false
+    }
     waiting.stay(exchange)
     decision.action = 'wait'
     decision.waitMs = left
@@ -193,7 +202,10 @@ export class HttpPolicy implements ProxyPolicy {
     const { service, member, template, upstream } = client
     if (member === null) {
       this.#waiting.leave(exchange)
-      if (outcome === 'expired') service.roster.rest.errors++
+      if (outcome === 'expired') {
+        service.expired++
+        service.roster.rest.errors++
+      }
       return
     }
     const { tally } = member

@@ -3,7 +3,7 @@ import type { ProxyRequest, UpstreamNumber } from '../../proxy/http/policy.ts'
 import type { Line } from '../../proxy/http/waiting.ts'
 import type { StreamListener } from '../../proxy/stream.ts'
 import type { Transport } from '../../proxy/transport.ts'
-import type { VirtualService } from '../plane.ts'
+import type { ServiceCounters, VirtualService } from '../plane.ts'
 import type { Context } from './context.ts'
 import { readForwarded, type Forwarded } from './forwarded.ts'
 import type { HttpFront } from './httpFront.ts'
@@ -21,6 +21,9 @@ export class HttpService extends Service {
   #line: Line | null = null
   /** -1: none of its requests has been without a backend. */
   #unserved = -1
+  /** As in `QueueCounters`. */
+  overloaded = 0
+  expired = 0
 
   constructor(
     spec: VirtualService,
@@ -55,6 +58,17 @@ export class HttpService extends Service {
   /** Requests that wait for a backend. */
   get line(): Line | null {
     return this.#line
+  }
+
+  override counters(): ServiceCounters {
+    const { overloaded, expired } = this
+    const waiting = this.#line?.exchanges.size ?? 0
+    return { ...super.counters(), queue: { waiting, overloaded, expired } }
+  }
+
+  override zero(): void {
+    super.zero()
+    this.overloaded = this.expired = 0
   }
 
   /** Requests under way go on, and so do tunnels; their connections end with them. */
