@@ -82,7 +82,7 @@ function portFinding({ firstUnprivilegedPort: first, capabilities }: Facts): Fin
 function localPortFinding({ localPorts }: Facts): Finding | null {
   if (localPorts === null) return null
   const count = localPorts.last - localPorts.first + 1
-  const fact = `local ports ${localPorts.first} to ${localPorts.last}: at most ${count} proxied connections at once to one backend`
+  const fact = `${localPorts.first} to ${localPorts.last}: at most ${count} proxied connections at once to one backend`
   if (count >= 20_000) return ok('local ports', fact)
   return note('local ports', fact, 'widen sysctl net.ipv4.ip_local_port_range')
 }
@@ -190,7 +190,7 @@ function ovnFindings({ ovn, vswitchd }: Facts): Finding[] {
   const chassis = (vswitchd ?? []).map(({ path, problem: why }) =>
     why === ''
       ? ok('ovn', `ovs-vswitchd answers at ${path}: open connections of this chassis are seen`)
-      : note('ovn', `open connections of the chassis at ${path} are not seen`, why),
+      : note('ovn', `open connections of the chassis at ${path || '""'} are not seen`, why),
   )
   return [...databases, ...chassis]
 }

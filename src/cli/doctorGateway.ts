@@ -18,6 +18,9 @@ export interface GatewayFacts {
   readonly failure: { readonly level: 'note' | 'problem'; readonly message: string } | null
 }
 
+/** Nobody is there, or not any more; others, such as a certificate that is not believed, are told. */
+const gone = new Set(['ECONNREFUSED', 'ECONNRESET'])
+
 /** Asks the Torb of this API, if one runs. @param mustRun that none does is told too */
 export async function readGatewayFacts(rest: Rest, mustRun: boolean): Promise<GatewayFacts> {
   const facts = { api: rest.base, cores: availableParallelism() }
@@ -26,10 +29,11 @@ export async function readGatewayFacts(rest: Rest, mustRun: boolean): Promise<Ga
     const rejected = (await rest.request('GET', '/functions?rejected')) as readonly WireRejected[]
     return { ...facts, running: { list, rejected }, failure: null }
   } catch (error) {
-    const { code, message } = error as CommandError
-    const isAbsent = code === exit.unavailable
-    if (isAbsent && !mustRun) return { ...facts, running: null, failure: null }
-    return { ...facts, running: null, failure: { level: isAbsent ? 'problem' : 'note', message } }
+    const { code, message, cause } = error as CommandError
+    const reason = (cause as NodeJS.ErrnoException | undefined)?.code ?? ''
+    if (!mustRun && gone.has(reason)) return { ...facts, running: null, failure: null }
+    const level = mustRun && code === exit.unavailable ? 'problem' : 'note'
+    return { ...facts, running: null, failure: { level, message } }
   }
 }
 

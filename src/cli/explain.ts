@@ -1,7 +1,9 @@
 import { defineCommand } from './command.ts'
-import { exit } from './exit.ts'
+import { exit, usage } from './exit.ts'
+import { parseEndpoint } from '../api/endpoint.ts'
 import type { WireRequestExplanation } from '../api/routes/explain.ts'
 import { percent } from '../api/requestExplanation.ts'
+import { familyOf } from '../model/address.ts'
 import { protocolNames } from '../model/names.ts'
 import { apiEnvironment, apiExit, apiFlags, restOf } from './rest.ts'
 import { printable } from './table.ts'
@@ -57,6 +59,7 @@ export const explain = defineCommand({
   async run({ flags, operands, io }) {
     const [destination = ''] = operands
     const isRequest = destination.startsWith('/')
+    checkForm(destination, isRequest, flags.from, flags.passed)
     const query = new URLSearchParams(
       isRequest
         ? { target: destination, passed: String(flags.passed) }
@@ -83,6 +86,26 @@ export const explain = defineCommand({
     return found.backend === null && found.candidates === undefined ? exit.failed : exit.ok
   },
 })
+
+/** @throws CommandError of usage for what is neither form of the command, or a flag of the other one */
+function checkForm(destination: string, isRequest: boolean, from: string | undefined, passed: number): void {
+  if (isRequest && from !== undefined)
+    throw usage('--from is for VIP:PORT: a path is explained for any client')
+  if (!isRequest && passed > 0) throw usage('--passed is for a path such as /function/NAME')
+  if (!isRequest && !isEndpoint(destination))
+    throw usage(
+      `"${destination}" is neither VIP:PORT, such as 10.0.2.15:4444 or [2001:db8::1]:80, nor a path such as /function/NAME`,
+    )
+  if (from !== undefined && familyOf(from) === null && !isEndpoint(from))
+    throw usage(
+      `--from cannot be "${from}": it takes an address, such as 192.0.2.7, 192.0.2.7:40000 or [2001:db8::7]:40000`,
+    )
+}
+
+function isEndpoint(text: string): boolean {
+  const endpoint = parseEndpoint(text)
+  return endpoint !== null && familyOf(endpoint.host) !== null
+}
 
 function endOfRequest({ function: name, status, path, instances }: WireRequestExplanation): string {
   if (name === null && status === null) return 'no gateway runs'

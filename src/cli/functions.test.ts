@@ -105,7 +105,7 @@ describe('torb functions', () => {
       64,
       '"resnet" is none of show, put, weights, rm, confirm: to see a function, "torb functions show resnet"',
     ],
-    [['put'], 64, 'NAME is missing: torb functions put NAME'],
+    [['put'], 64, 'NAME is missing: torb functions put NAME HOST:PORT[=WEIGHT] ...'],
     [['put', 'f'], 64, 'INSTANCE is missing: torb functions put f HOST:PORT[=WEIGHT] ...'],
     [
       ['put', 'f', 'a.test=-1'],

@@ -107,8 +107,14 @@ const pathOf = (name: string): string => `/functions/${encodeURIComponent(name)}
 const read = async (api: Rest, name: string): Promise<WireFunction> =>
   (await api.request('GET', pathOf(name))) as WireFunction
 
+const operandsAfterName: Readonly<Record<string, string>> = {
+  put: ' HOST:PORT[=WEIGHT] ...',
+  weights: ' INSTANCE=WEIGHT ...',
+}
+
 function nameIn(verb: string, [name, ...others]: readonly string[], most = Infinity): string {
-  if (name === undefined || name === '') throw usage(`NAME is missing: torb functions ${verb} NAME`)
+  const more = operandsAfterName[verb] ?? ''
+  if (name === undefined || name === '') throw usage(`NAME is missing: torb functions ${verb} NAME${more}`)
   if (others.length >= most)
     throw usage(`"${others[0]}" is one operand too many: torb functions ${verb} NAME`)
   return name

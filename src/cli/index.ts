@@ -40,7 +40,7 @@ export const commands: Readonly<Record<string, Entry>> = {
     load: async () => (await import('./zero.ts')).zero,
   },
   explain: {
-    summary: 'says where a connection would go, and why',
+    summary: 'says where a connection or a request would go, and why',
     load: async () => (await import('./explain.ts')).explain,
   },
   plan: {

@@ -1,11 +1,25 @@
+import { spawnSync } from 'node:child_process'
 import { createServer, type IncomingMessage, type RequestListener } from 'node:http'
+import { createServer as createTlsServer } from 'node:https'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
+import { readGatewayFacts } from './doctorGateway.ts'
 import { CommandError } from './exit.ts'
 import { listening } from './listening.ts'
 import { openRest, restOf } from './rest.ts'
+
+const pem = selfSigned()
+if (pem === null) console.warn('skipped: a certificate that is not believed: there is no openssl to make one')
+
+/** A key and its certificate in one PEM text; null without openssl. */
+function selfSigned(): string | null {
+  const request =
+    'req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout - -subj /CN=localhost'
+  const { status, stdout } = spawnSync('openssl', request.split(' '), { encoding: 'utf8' })
+  return status === 0 ? stdout : null
+}
 
 async function answering(listener: RequestListener) {
   const server = createServer(listener)
@@ -71,12 +85,37 @@ it('says how to start a Torb where none answers', async () => {
   )
 })
 
+it('says that what listens there has no TLS, in one line', async () => {
+  await using server = await answering((_, response) => response.end('[]'))
+  const api = server.api.replace('http:', 'https:')
+  expect(await errorOf(openRest(api, null).request('GET', '/service'))).toBe(
+    `69 no Torb answers at ${api} (EPROTO): what listens there does not speak TLS: give --api with http://`,
+  )
+})
+
 it('says so where the connection breaks in the middle of an answer', async () => {
   await using server = await answering((_, response) => {
     response.writeHead(200, { 'content-length': 100 }).write('[', () => response.destroy())
   })
   expect(await errorOf(openRest(server.api, null).request('GET', '/service'))).toMatch(
     /^69 no Torb answers at/,
+  )
+})
+
+it.skipIf(pem === null)('says that a certificate is not believed, and doctor says so too', async () => {
+  const server = createTlsServer({ key: pem ?? '', cert: pem ?? '' }, (_, response) => response.end('[]'))
+  const rest = openRest(`https://${await listening(server, '127.0.0.1', 0)}`, null)
+  expect(await errorOf(rest.request('GET', '/service'))).toMatch(
+    /^69 the certificate of https:\S+ is not believed \(self-signed .*\): name its authority in NODE_EXTRA_CA_CERTS, and/,
+  )
+  expect((await readGatewayFacts(rest, false)).failure).toMatchObject({ level: 'note' })
+  server.close()
+})
+
+it('names what was asked for without its query', async () => {
+  await using server = await answering((_, response) => response.writeHead(400).end('{"error":"no"}'))
+  expect(await errorOf(openRest(server.api, null).request('GET', '/x?y=%2F'))).toBe(
+    '1 GET /x: no (status 400)',
   )
 })
 

@@ -108,16 +108,24 @@ function tokenOf(file: string | undefined, environment: string | undefined): str
   }
 }
 
+/** Of the codes that Node gives where a certificate is not accepted (its manual, "X509 certificate error codes"). */
+const certificateErrors = /CERT|ISSUER|LEAF_SIGNATURE/
+
+const cures: Readonly<Record<string, string>> = {
+  ECONNREFUSED: 'start it with "torb serve", or say where it is with --api URL',
+  ENOTFOUND: 'no such host is known: correct --api',
+  EPROTO: 'what listens there does not speak TLS: give --api with http://',
+  ECONNRESET: 'it broke off: where the API has TLS, give --api with https://',
+}
+
 function unreachable(base: string, error: unknown): never {
-  const { code, message } = error as NodeJS.ErrnoException
-  const cure =
-    code === 'ECONNREFUSED'
-      ? 'start it with "torb serve", or say where it is with --api URL'
-      : 'see --api and the network'
-  // A happy-eyeballs error has a code and no message.
-  throw new CommandError(exit.unavailable, `no Torb answers at ${base} (${message || code}): ${cure}`, {
-    cause: error,
-  })
+  const { code = '', message } = error as NodeJS.ErrnoException
+  // A happy-eyeballs error has a code and no message; that of EPROTO is OpenSSL's, of several lines.
+  const cause = message === '' || code === 'EPROTO' ? code : message
+  const text = certificateErrors.test(code)
+    ? `the certificate of ${base} is not believed (${cause}): name its authority in NODE_EXTRA_CA_CERTS, and the host with --api as the certificate does`
+    : `no Torb answers at ${base} (${cause}): ${cures[code] ?? 'see --api and the network'}`
+  throw new CommandError(exit.unavailable, text, { cause: error })
 }
 
 function refusal(base: string, method: string, path: string, status: number, answer: string): CommandError {
@@ -127,7 +135,8 @@ function refusal(base: string, method: string, path: string, status: number, ans
       `${base} wants a token: give --token-file (DATA/token of the daemon) or TORB_TOKEN${reason === '' ? '' : ` (${reason})`}`,
     )
   }
-  return failed(`${method} ${path}: ${reason === '' ? 'no reason given' : reason} (status ${status})`)
+  const [place = ''] = path.split('?', 1)
+  return failed(`${method} ${place}: ${reason === '' ? 'no reason given' : reason} (status ${status})`)
 }
 
 function errorIn(answer: string): string {

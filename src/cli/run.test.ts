@@ -6,7 +6,7 @@ import { runCommandLine } from './run.ts'
 
 const greet = defineCommand({
   page: {
-    synopsis: ['torb greet [--loud] NAME'],
+    synopsis: ['torb greet [--loud] NAME', 'torb greet --times N NAME'],
     description: ['Greets.'],
     examples: [['torb greet you', 'greets you']],
     exit: [[0, 'greeted']],
@@ -60,8 +60,12 @@ describe('what is wrong is told in one sentence', () => {
     [['gret'], 64, 'torb: unknown command "gret": did you mean torb greet?\n'],
     [['elephant'], 64, 'torb: unknown command "elephant": torb --help lists those there are\n'],
     [['__proto__'], 64, 'torb: unknown command "__proto__": torb --help lists those there are\n'],
-    [['greet'], 64, 'torb greet: NAME is missing: torb greet [--loud] NAME\n'],
-    [['greet', 'a', 'b'], 64, 'torb greet: "b" is one operand too many: torb greet [--loud] NAME\n'],
+    [['greet'], 64, 'torb greet: NAME is missing: torb greet [--loud] NAME, or torb greet --times N NAME\n'],
+    [
+      ['greet', 'a', 'b'],
+      64,
+      'torb greet: "b" is one operand too many: torb greet [--loud] NAME, or torb greet --times N NAME\n',
+    ],
     [['greet', '--lout', 'a'], 64, 'torb greet: unknown flag --lout: did you mean --loud?\n'],
     [
       ['greet', '--times', '0', 'a'],
@@ -92,6 +96,7 @@ it('shows versions, the list of commands and pages', async () => {
 
     SYNOPSIS
         torb greet [--loud] NAME
+        torb greet --times N NAME
 
     DESCRIPTION
         Greets.

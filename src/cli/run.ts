@@ -1,4 +1,4 @@
-import type { Io } from './command.ts'
+import type { Command, Io } from './command.ts'
 import { CommandError, exit } from './exit.ts'
 import { parseFlags } from './goFlags.ts'
 import type { Entry } from './index.ts'
@@ -45,16 +45,11 @@ export async function runCommandLine(
   const { min, max, name } = command.operands
   const { operands, flags } = parsed
   if (operands.length < min) {
-    return complain(io, first, `${name} is missing: ${command.page.synopsis[0] ?? ''}`, exit.usage)
+    return complain(io, first, `${name} is missing: ${forms(command)}`, exit.usage)
   }
   const surplus = operands[max]
   if (surplus !== undefined) {
-    return complain(
-      io,
-      first,
-      `"${surplus}" is one operand too many: ${command.page.synopsis[0] ?? ''}`,
-      exit.usage,
-    )
+    return complain(io, first, `"${surplus}" is one operand too many: ${forms(command)}`, exit.usage)
   }
   try {
     return await command.run({ flags, operands, io })
@@ -63,6 +58,8 @@ export async function runCommandLine(
     throw error
   }
 }
+
+const forms = ({ page }: Pick<Command, 'page'>): string => page.synopsis.join(', or ')
 
 function complain(io: Io, command: string, message: string, code: number): number {
   io.err(`torb ${command}: ${message}\n`)

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { daemonOptions, type DaemonOptions } from '../model/daemon.ts'
+import { issueText } from '../model/issues.ts'
 import { defaultTimeouts } from '../model/timeouts.ts'
 import { dashed, type Flag, type FlagTable, type Values } from './goFlags.ts'
 
@@ -141,7 +142,7 @@ export function givenOptions(flags: Values<FlagTable>): DaemonOptions {
     const value = flags[flagName(key, property)]
     return value === undefined ? [] : [[key, value] as const]
   })
-  const parsed = daemonOptions.safeParse(Object.fromEntries(given))
+  const parsed = daemonOptions.safeParse(Object.fromEntries(given), { error: issueText })
   if (parsed.success) return parsed.data
   const [issue] = parsed.error.issues
   const [key = ''] = issue?.path ?? []
