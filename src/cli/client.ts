@@ -58,7 +58,9 @@ export const client = defineCommand({
   async run({ flags, operands, io }) {
     const url = `http://${endpointText(operands[0] ?? '', flags.port)}/doWork`
     if (!URL.canParse(url)) {
-      io.err(`torb client: "${operands[0]}" is not an address or a host name\n`)
+      io.err(
+        `torb client: "${operands[0]}" is not an address or a host name: give one such as 10.0.2.15, and its port with --port\n`,
+      )
       return exit.usage
     }
     const random = flags.seed === undefined ? Math.random : seededRandom(flags.seed)
