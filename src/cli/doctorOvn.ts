@@ -62,7 +62,6 @@ export async function readVswitchdFacts({
   if (given === undefined) return null
   return await Promise.all(
     splitAddresses([given]).map(async (path): Promise<Vswitchd> => {
-      if (path === '') return { path, problem: 'a path between the commas is empty: take one comma away' }
       let problem = ''
       const warn = (_fields: object, text: string): void => void (problem = text)
       await new Connections({ vswitchd: [path], log: { warn } }).check()

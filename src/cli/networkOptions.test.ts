@@ -127,6 +127,10 @@ describe('what a service says of its virtual network', () => {
       ovn_owner: 'east',
       observe: true,
     })
+    const empty = parseConfig('ovn_vswitchd: "/run/a,,/run/b"\n', 'yaml', 'torb.yaml')
+    expect(empty.ok ? [] : empty.errors).toEqual([
+      expect.stringMatching(/ovn_vswitchd must have a path before and after each comma/),
+    ])
     const wrong = parseConfig('ovn_nb: 10.0.0.1:6641\n', 'yaml', 'torb.yaml')
     expect(wrong.ok ? [] : wrong.errors).toEqual([
       expect.stringMatching(/^torb\.yaml:1:9: .*unix:PATH, tcp:HOST:PORT or ssl:HOST:PORT/),

@@ -10,7 +10,6 @@ import { FunctionHealth } from '../control/functionHealth.ts'
 import { FunctionTable } from '../control/functionTable.ts'
 import { Gateway } from '../gateway/gateway.ts'
 import { openFileLimit } from '../kernel/limits.ts'
-import { ringMissing } from '../kernel/uring/probe.ts'
 import { endpointText, familyOf } from '../model/address.ts'
 import type { DaemonOptions } from '../model/daemon.ts'
 import { readInstance } from '../model/function.ts'
@@ -103,7 +102,7 @@ export async function startFunctions(parts: FunctionParts): Promise<Functions> {
       await table.published()
       gateway?.begin()
     }
-    const shown = gateway === null ? null : await gatewayFacts(gateway, options)
+    const shown = gateway === null ? null : gatewayFacts(gateway, options)
     return { table, gateway, shown, health, etcd, begin, [Symbol.asyncDispose]: () => ended.disposeAsync() }
   } catch (error) {
     await ended.disposeAsync()
@@ -160,25 +159,20 @@ async function startGateway(
   return gateway
 }
 
-async function gatewayFacts(gateway: Gateway, options: DaemonOptions): Promise<GatewayFacts> {
+function gatewayFacts(gateway: Gateway, options: DaemonOptions): GatewayFacts {
   const { port, transport, workers } = gateway
   return {
     port,
     transport,
     workers,
-    portableReason: transport === 'ring' ? '' : await whyPortable(options),
+    portableReason:
+      options.gateway_transport === 'portable'
+        ? 'asked for by --gateway-transport portable'
+        : gateway.portableReason,
     rules: rulesOf(options),
     state: (name) => gateway.state(name),
     counters: () => gateway.counters(),
   }
-}
-
-async function whyPortable({ gateway_transport: asked }: DaemonOptions): Promise<string> {
-  if (asked === 'portable') return 'asked for by --gateway-transport portable'
-  return (
-    (await ringMissing()) ??
-    'the rings of its Workers could not be made, and the log of the start says why: see RLIMIT_MEMLOCK and the memory limit of the cgroup'
-  )
 }
 
 function rulesOf(options: DaemonOptions): GatewayRules {

@@ -86,6 +86,10 @@ export const daemonOptions = z.strictObject({
   ovn_cert: path.describe('certificate to show to them, PEM').optional(),
   ovn_key: path.describe('its key, PEM').optional(),
   ovn_vswitchd: path
+    .refine(
+      (text) => splitAddresses([text]).every((one) => one !== ''),
+      'must have a path before and after each comma',
+    )
     .describe(
       'run directory or control socket of ovs-vswitchd on this machine, by which open connections are seen; of several with commas',
     )

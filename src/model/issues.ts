@@ -10,6 +10,7 @@ export function issueText(issue: z.core.$ZodRawIssue): string | undefined {
     const expected = issue.expected === 'record' ? 'object' : issue.expected
     return `must be ${withArticle(expected)}, not ${kindOf(issue.input)}`
   }
+  if (issue.code === 'too_small' && unit !== '' && issue.minimum === 1) return 'must not be empty'
   if (issue.code === 'too_small') return `must ${be} at least ${issue.minimum}${unit}`
   if (issue.code === 'too_big') return `must ${be} at most ${issue.maximum}${unit}`
   return issue.code === 'invalid_value' ? `must be one of ${issue.values.join(', ')}` : undefined

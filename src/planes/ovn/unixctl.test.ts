@@ -56,6 +56,7 @@ describe('commands of a daemon of Open vSwitch', () => {
   })
 
   it('need somebody who listens', async () => {
+    await expect(unixctl('', 'ovs-vswitchd', 'list', [], 200)).rejects.toThrow('there is no ovs-vswitchd.pid')
     await expect(ask(join(directory, 'none'), 'list')).rejects.toThrow('there is no such socket')
     await expect(ask(join(directory, 'ovs-vswitchd.pid'), 'list')).rejects.toThrow('nobody listens there')
     await expect(unixctl(directory, 'ovn-controller', 'list', [], 200)).rejects.toThrow(

@@ -34,9 +34,9 @@ export async function unixctl(
       socket?.destroy()
       reject(new UnixctlError(`${daemon} at ${path} cannot be asked: ${why}`))
     }
-    const timer = setTimeout(() => fail(`it does not answer within ${limitMs / 1000} s`), limitMs)
     const file = controlSocket(path, daemon)
     const socket = file === null ? null : connect(file)
+    const timer = setTimeout(() => fail(`it does not answer within ${limitMs / 1000} s`), limitMs)
     if (socket === null) {
       fail(`there is no ${daemon}.pid: give its control socket or its run directory, or start it`)
       return
@@ -65,6 +65,7 @@ export async function unixctl(
 
 /** The socket itself, whose name has the daemon's process id (ovs-vswitchd(8)). */
 function controlSocket(path: string, daemon: string): string | null {
+  if (path === '') return null
   try {
     if (!statSync(path).isDirectory()) return path
     return join(path, `${daemon}.${readFileSync(join(path, `${daemon}.pid`), 'utf8').trim()}.ctl`)
