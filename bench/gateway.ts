@@ -10,7 +10,8 @@ import { bodies, startStatic, type SinkActor } from './gatewayBackends.ts'
 import { drive, idleClients, loads, type Load, type Outcome } from './gatewayLoads.ts'
 import { gatewayProxies, type BenchFunction } from './gatewayProxies.ts'
 import { treeCpuSeconds, treeResidentBytes } from './processTree.ts'
-import { freePort, listening } from './tcpProxies.ts'
+import { listening } from './tcpProxies.ts'
+import { freePort } from '../src/planes/freePort.ts'
 
 /**
  * CPU of HTTP proxies per request, side by side on loopback, in interleaved rounds (A B C A B C); latencies and errors;

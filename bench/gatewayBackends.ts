@@ -4,7 +4,8 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { createServer, type AddressInfo, type Socket } from 'node:net'
 import { join } from 'node:path'
 import type { Endpoint } from '../lab/client.ts'
-import { freePort, listening } from './tcpProxies.ts'
+import { listening } from './tcpProxies.ts'
+import { freePort } from '../src/planes/freePort.ts'
 
 /** Bodies that the instances of function `static` serve, by path. */
 export const bodies: Readonly<Record<string, number>> = { small: 20, '10k': 10 * 1024, '1m': 1024 * 1024 }

@@ -7,8 +7,9 @@ import { parseArgs } from 'node:util'
 import type { Endpoint } from '../lab/client.ts'
 import { startActor } from '../lab/process.ts'
 import { treeCpuSeconds } from './processTree.ts'
-import { freePort, listening, proxies } from './tcpProxies.ts'
+import { listening, proxies } from './tcpProxies.ts'
 import type { BenchTraffic } from './tcpTraffic.ts'
+import { freePort } from '../src/planes/freePort.ts'
 
 /**
  * CPU of TCP proxies per message, connection and megabyte, side by side on loopback, in interleaved rounds (A B C A B C).

@@ -13,6 +13,7 @@ import { fileURLToPath } from 'node:url'
 import { openUserspace } from '../src/planes/userspace/plane.ts'
 import { portable } from '../src/proxy/portable/transport.ts'
 import { openRingTransport } from '../src/proxy/ring/transport.ts'
+import { freePort } from '../src/planes/freePort.ts'
 
 const requestSize = 64
 const bulk = Buffer.alloc(64 * 1024)
@@ -104,15 +105,6 @@ async function forked(...args: string[]): Promise<{ child: ChildProcess; port: n
   const child = fork(self, args)
   const [port] = (await once(child, 'message')) as [number]
   return { child, port }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
 }
 
 async function answers(port: number): Promise<void> {

@@ -1,7 +1,7 @@
 import { spawn, spawnSync, type ChildProcess, type SpawnOptions } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, openSync, readFileSync, writeFileSync } from 'node:fs'
-import { connect, createServer } from 'node:net'
+import { connect } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
@@ -103,15 +103,6 @@ const nginx: Proxy = {
 }
 
 export const proxies: readonly Proxy[] = [torb, haproxy, nginx]
-
-export async function freePort(address: string): Promise<number> {
-  const server = createServer().listen({ host: address, port: 0 })
-  await once(server, 'listening')
-  const bound = server.address()
-  server.close()
-  await once(server, 'close')
-  return typeof bound === 'object' && bound !== null ? bound.port : 0
-}
 
 /** Waits until somebody listens there. @throws Error when nobody does in time, or the process ended */
 export async function listening({ address, port }: Endpoint, child: ChildProcess): Promise<void> {

@@ -10,11 +10,11 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs'
-import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { freePorts } from '../src/planes/freePort.ts'
 
 /** The last Debian release that has a package of Consul (1.8.7). */
 const suite = 'bullseye'
@@ -189,20 +189,6 @@ export class Consul implements AsyncDisposable {
     const answer = await fetch(`${this.url}/v1/status/leader`).catch(() => null)
     return answer?.ok === true && (await answer.text()) !== '""'
   }
-}
-
-/** Ports of the loopback address that were free a moment ago. */
-export async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from({ length: count }, async () => {
-      const server = createServer().listen(0, '127.0.0.1')
-      await once(server, 'listening')
-      return server
-    }),
-  )
-  const ports = servers.map((server) => (server.address() as AddressInfo).port)
-  await Promise.all(servers.map((server) => once(server.close(), 'close')))
-  return ports
 }
 
 /** The machine's own sources of Debian packages, for another suite: mirrors and keys stay. null where there are none. */

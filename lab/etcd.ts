@@ -3,8 +3,8 @@ import { existsSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { Cluster, clusterDirectory } from './cluster.ts'
-import { freePorts } from './consul.ts'
 import { labCache, unpackedPackages } from './debianPackages.ts'
+import { freePorts } from '../src/planes/freePort.ts'
 
 const exec = promisify(execFile)
 

@@ -2,7 +2,6 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { Agent, request as send } from 'node:http'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -152,17 +151,6 @@ export async function request(
   sent.on('error', reject)
   sent.end(text)
   return promise
-}
-
-/** A port that was free a moment ago on all addresses. */
-export async function freePort(address = '0.0.0.0'): Promise<number> {
-  const server = createServer().listen(0, address)
-  await once(server, 'listening')
-  const bound = server.address()
-  server.close()
-  await once(server, 'close')
-  if (bound === null || typeof bound === 'string') throw new Error('no port')
-  return bound.port
 }
 
 /** Pseudo-random numbers in [0, 1) from a seed (mulberry32), so that a failing run can be run again. */

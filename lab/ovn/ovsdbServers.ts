@@ -3,7 +3,7 @@ import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { Cluster, clusterDirectory } from '../cluster.ts'
-import { freePorts } from '../consul.ts'
+import { freePorts } from '../../src/planes/freePort.ts'
 
 const exec = promisify(execFile)
 

@@ -15,6 +15,7 @@ import { Load, type Answer } from './load.ts'
 import { seededRandom, type Phase } from './ratePattern.ts'
 import { openRest, type Rest } from './rest.ts'
 import { Screen } from './screen.ts'
+import { freePort } from '../planes/freePort.ts'
 
 const pulseMs = 1000
 const lookMs = 200
@@ -128,7 +129,7 @@ class Stage {
     ])
     const rest = openRest(/http:\/\/\S+/.exec(daemon.ready)?.[0] ?? '', null)
     this.#rest = rest
-    const port = await freePort()
+    const port = await freePort('127.0.0.1')
     await rest.request('PUT', '/service/0', {
       host: '127.0.0.1',
       port,
@@ -288,9 +289,3 @@ async function addressFor(index: number): Promise<string> {
 }
 
 /** A port nobody listens on now. */
-async function freePort(): Promise<number> {
-  const trial = createServer()
-  const place = await listening(trial, '127.0.0.1', 0)
-  await new Promise((resolve) => trial.close(resolve))
-  return Number(place.split(':')[1])
-}

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { connect, createServer, type AddressInfo } from 'node:net'
+import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -13,6 +13,7 @@ import { commands } from '../../src/cli/index.ts'
 import { listenForInterrupt } from '../../src/cli/interrupt.ts'
 import { runCommandLine } from '../../src/cli/run.ts'
 import { until } from '../../lab/until.ts'
+import { freePort } from '../../src/planes/freePort.ts'
 
 /** The commands against a real daemon on loopback, which is a process of its own. */
 const binary = fileURLToPath(new URL('../../bin/torb', import.meta.url))
@@ -88,14 +89,6 @@ let api = ''
 let servicePort = 0
 const torb = async (command: string, ...args: string[]): Promise<Result> =>
   await run([command, '--api', api, ...args])
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as AddressInfo
-  await new Promise((resolve) => server.close(resolve))
-  return port
-}
 
 beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), 'torb-cli-'))

@@ -1,11 +1,11 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { until } from '../../lab/until.ts'
+import { freePort } from '../../src/planes/freePort.ts'
 
 /** Runs the sh blocks of docs/hands-on.md one after the other; those of a `# terminal N` go on in the background. */
 const root = fileURLToPath(new URL('../../', import.meta.url))
@@ -16,9 +16,9 @@ let replace: (block: string) => string = (block) => block
 
 beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), 'torb-hands-on-'))
-  const service = await freePort(['127.0.0.1', '127.0.0.2', '127.0.0.3'])
-  const api = await freePort(['127.0.0.1'])
-  const probes = await freePort(['127.0.0.1'])
+  const service = await freePort('127.0.0.1', '127.0.0.2', '127.0.0.3')
+  const api = await freePort('127.0.0.1')
+  const probes = await freePort('127.0.0.1')
   replace = (block) =>
     block
       .replaceAll('torb serve ', `torb serve -l 127.0.0.1:${api} --data ${directory} `)
@@ -118,28 +118,4 @@ async function ended(child: ChildProcess): Promise<void> {
   const gone = new Promise((resolve) => child.once('close', resolve))
   child.kill('SIGTERM')
   await gone
-}
-
-/** A port that is free on all of these addresses now. */
-async function freePort(hosts: readonly string[]): Promise<number> {
-  for (;;) {
-    let port = 0
-    const servers = []
-    try {
-      for (const host of hosts) {
-        const server = createServer()
-        await new Promise<void>((resolve, reject) => {
-          server.once('error', reject)
-          server.listen(port, host, resolve)
-        })
-        servers.push(server)
-        port = (server.address() as { port: number }).port
-      }
-      return port
-    } catch {
-      port = 0
-    } finally {
-      await Promise.all(servers.map(async (server) => await new Promise((resolve) => server.close(resolve))))
-    }
-  }
 }

@@ -2,7 +2,8 @@ import { mkdtempDisposableSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { freePort, startDaemon, type RunningDaemon } from '../rig.ts'
+import { startDaemon, type RunningDaemon } from '../rig.ts'
+import { freePort } from '../../src/planes/freePort.ts'
 
 const configuration = (port: number, backends: readonly string[], more = '') => `
 verbose: true

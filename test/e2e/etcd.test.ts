@@ -9,7 +9,8 @@ import { get, named } from '../../src/gateway/gatewaySuite.ts'
 import { Writer } from '../../src/sources/etcd/writer.ts'
 import { followEtcd, keyOf, routeByEtcd, valueOf } from '../etcdRig.ts'
 import { until } from '../../lab/until.ts'
-import { freePort, request, runTorb } from '../rig.ts'
+import { request, runTorb } from '../rig.ts'
+import { freePort } from '../../src/planes/freePort.ts'
 
 const missing = etcdMissing()
 /** Asks often whether all is known, so that a test does not wait for it. */

@@ -9,7 +9,8 @@ import { feedbackDefaults } from '../../src/sources/feedback/controller.ts'
 import { startFeedback } from '../../src/sources/feedback/start.ts'
 import { keyOf, routeByEtcd, valueOf, type RoutedChain } from '../etcdRig.ts'
 import { until } from '../../lab/until.ts'
-import { freePort, request, runTorb } from '../rig.ts'
+import { request, runTorb } from '../rig.ts'
+import { freePort } from '../../src/planes/freePort.ts'
 
 const missing = etcdMissing()
 const settings = { intervalMs: 50, controller: feedbackDefaults, writes: false }

@@ -10,7 +10,8 @@ import { runCommandLine } from '../../src/cli/run.ts'
 import { named, startInstance } from '../../src/gateway/gatewaySuite.ts'
 import { keyOf, valueOf } from '../etcdRig.ts'
 import { until } from '../../lab/until.ts'
-import { freePort, request, runTorb, startDaemon, type Running } from '../rig.ts'
+import { request, runTorb, startDaemon, type Running } from '../rig.ts'
+import { freePort } from '../../src/planes/freePort.ts'
 
 /** `torb gateway` on free ports, with no variable of the edgerun balancer but those given. */
 async function startGateway(

@@ -8,7 +8,8 @@ import { fileURLToPath } from 'node:url'
 import { expect, it } from 'vitest'
 import { parseFunction } from '../../src/model/function.ts'
 import { until } from '../../lab/until.ts'
-import { freePort, request } from '../rig.ts'
+import { request } from '../rig.ts'
+import { freePort } from '../../src/planes/freePort.ts'
 
 const page = readFileSync(new URL('../../docs/gateway.md', import.meta.url), 'utf8')
 const root = fileURLToPath(new URL('../..', import.meta.url))

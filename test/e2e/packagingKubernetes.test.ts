@@ -5,7 +5,8 @@ import { describe, expect, it } from 'vitest'
 import { parseAllDocuments } from 'yaml'
 import { z } from 'zod'
 import { get, named } from '../../src/gateway/gatewaySuite.ts'
-import { freePort, request, runTorb } from '../rig.ts'
+import { request, runTorb } from '../rig.ts'
+import { freePort } from '../../src/planes/freePort.ts'
 
 /** Kubernetes' fields as far as the manifest uses them: a name it does not know is a mistake, and so is a wrong type. */
 const labels = z.record(z.string(), z.string())

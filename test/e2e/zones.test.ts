@@ -11,8 +11,8 @@ import {
 } from '../../src/gateway/gatewaySuite.ts'
 import { nodeMark, signHop } from '../../src/gateway/hop.ts'
 import { ringMissing } from '../../src/kernel/uring/probe.ts'
-import { freePort } from '../rig.ts'
 import { MemoryStore } from '../fixtures/memoryStore.ts'
+import { freePort } from '../../src/planes/freePort.ts'
 
 const key = Buffer.alloc(32, 'k')
 const now = (): number => Math.floor(Date.now() / 1000)

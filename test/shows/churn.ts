@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { freePort, quantile, seeded, startDaemon, type RunningDaemon } from '../rig.ts'
+import { quantile, seeded, startDaemon, type RunningDaemon } from '../rig.ts'
 import { converse, LineServer } from './lineServers.ts'
 import type { Show } from './show.ts'
+import { freePort } from '../../src/planes/freePort.ts'
 
 const clients = 64
 const names = ['b1', 'b2', 'b3', 'b4', 'b5', 'b6']

@@ -2,8 +2,9 @@ import { Resolver } from 'node:dns/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
 import { Consul, consulMissing } from '../../lab/consul.ts'
-import { freePort, quantile, seeded, startDaemon, type RunningDaemon } from '../rig.ts'
+import { quantile, seeded, startDaemon, type RunningDaemon } from '../rig.ts'
 import type { Show } from './show.ts'
+import { freePort } from '../../src/planes/freePort.ts'
 
 const limitMs = 10_000
 

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { freePort, request, runTorb, startDaemon } from '../rig.ts'
+import { request, runTorb, startDaemon } from '../rig.ts'
 import type { Show } from './show.ts'
+import { freePort } from '../../src/planes/freePort.ts'
 
 interface Backend {
   readonly options: { readonly weight: number }

@@ -2,9 +2,10 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { freePort, startDaemon } from '../rig.ts'
+import { startDaemon } from '../rig.ts'
 import { converse, LineServer } from './lineServers.ts'
 import type { Show } from './show.ts'
+import { freePort } from '../../src/planes/freePort.ts'
 
 /** A backend that was Down before a kill -9 is still out after the restart: nobody is sent there to find out. */
 export const killWithDown: Show = {

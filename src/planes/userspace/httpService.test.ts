@@ -5,8 +5,9 @@ import type { Destination } from '../plane.ts'
 import { backend, Client } from './httpRig.ts'
 import { HttpUnserved } from './httpUnserved.ts'
 import { HttpUpstreams } from './httpUpstreams.ts'
-import { freePort, Rig, transports } from './rig.ts'
+import { Rig, transports } from './rig.ts'
 import { until } from '../../../lab/until.ts'
+import { freePort } from '../freePort.ts'
 
 const closedPort = (rig: Rig): Promise<Destination> =>
   freePort().then((port) => rig.destination('127.0.0.1', port))

@@ -6,8 +6,9 @@ import { ringMissing } from '../../kernel/uring/probe.ts'
 import { portable } from '../../proxy/portable/transport.ts'
 import type { Flow, VirtualService } from '../plane.ts'
 import { noRates } from './estimator.ts'
-import { ended, freePort, Rig, transports } from './rig.ts'
+import { ended, Rig, transports } from './rig.ts'
 import { until } from '../../../lab/until.ts'
+import { freePort } from '../freePort.ts'
 
 async function observed(rig: Rig): Promise<VirtualService[]> {
   const specs = []

@@ -7,6 +7,7 @@ import { portable } from '../../proxy/portable/transport.ts'
 import { openRingTransport } from '../../proxy/ring/transport.ts'
 import type { Change, Destination, ServiceCounters, VirtualService } from '../plane.ts'
 import { openUserspace, type UserspaceOptions, type UserspacePlane } from './plane.ts'
+import { freePort } from '../freePort.ts'
 
 const noRing = await ringMissing()
 if (noRing !== null) console.warn(`skipped: the userspace plane on the ring, as ${noRing}`)
@@ -142,16 +143,6 @@ export interface Backend {
   readonly server: Server
   readonly sockets: ReadonlySet<Socket>
   readonly destination: Destination
-}
-
-/** A port that nothing listens on, for both protocols. */
-export async function freePort(address = '127.0.0.1'): Promise<number> {
-  const server = createServer().listen(0, address)
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
 }
 
 /** All that a socket receives until it ends; the error code where it breaks. `then` runs at the first bytes. */

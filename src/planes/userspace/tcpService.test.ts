@@ -2,8 +2,9 @@ import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import type { Socket } from 'node:net'
 import { describe, expect, it } from 'vitest'
-import { ended, freePort, Rig, transports } from './rig.ts'
+import { ended, Rig, transports } from './rig.ts'
 import { until } from '../../../lab/until.ts'
+import { freePort } from '../freePort.ts'
 
 const zero = { connections: 0, active: 0, inactive: 0, errors: 0 }
 

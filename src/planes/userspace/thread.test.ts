@@ -5,9 +5,10 @@ import { Worker } from 'node:worker_threads'
 import { describe, expect, it } from 'vitest'
 import { Refusal } from '../../model/refusal.ts'
 import type { VirtualService } from '../plane.ts'
-import { ended, freePort } from './rig.ts'
+import { ended } from './rig.ts'
 import { until } from '../../../lab/until.ts'
 import { ThreadPlane } from './thread.ts'
+import { freePort } from '../freePort.ts'
 
 const flow = { protocol: 'tcp', source: '127.0.0.1', sourcePort: 4000, destination: '127.0.0.1' } as const
 

@@ -3,8 +3,9 @@ import { once } from 'node:events'
 import { describe, expect, it } from 'vitest'
 import { flagBit } from '../../model/names.ts'
 import type { Destination, VirtualService } from '../plane.ts'
-import { freePort, Rig } from './rig.ts'
+import { Rig } from './rig.ts'
 import { until } from '../../../lab/until.ts'
+import { freePort } from '../freePort.ts'
 
 /** Answers each datagram with its own id, a colon, and the datagram. */
 async function named(rig: Rig, host = '127.0.0.1'): Promise<{ destination: Destination; socket: Socket }> {

@@ -1,10 +1,9 @@
-import { createServer } from 'node:net'
-import { once } from 'node:events'
 import { randomInt } from 'node:crypto'
 import { Client, type Endpoint } from '../../../lab/client.ts'
 import { EchoServers } from '../../../lab/echo.ts'
 import type { Family } from '../../../src/model/address.ts'
 import type { Backend, ClientNetwork, World } from '../world.ts'
+import { freePort } from '../../../src/planes/freePort.ts'
 
 const servicePort = 8000
 const backendPort = 9000
@@ -66,13 +65,4 @@ export async function loopbackWorld(): Promise<World> {
       await servers.closeAll()
     },
   }
-}
-
-async function freePort(host: string): Promise<number> {
-  const server = createServer().listen({ host, port: 0 })
-  await once(server, 'listening')
-  const bound = server.address()
-  server.close()
-  await once(server, 'close')
-  return typeof bound === 'object' && bound !== null ? bound.port : 0
 }
