@@ -5,7 +5,7 @@ import { expect, it, onTestFinished } from 'vitest'
 import { listeningApi } from '../../test/fixtures/api.ts'
 import { apiOf, doctor } from './doctor.ts'
 import type { Finding } from './finding.ts'
-import { runCommandLine } from './run.ts'
+import { runCommand } from '../../test/fixtures/commandLine.ts'
 
 it.each([
   [{}, 'http://127.0.0.1:4672'],
@@ -25,21 +25,8 @@ async function findingsOf(yaml: string, subjects: readonly string[], ...more: st
   onTestFinished(() => rmSync(directory, { recursive: true }))
   const config = join(directory, 'torb.yaml')
   writeFileSync(config, yaml)
-  let [out, err] = ['', '']
-  const io = {
-    out: (text: string) => void (out += text),
-    err: (text: string) => void (err += text),
-    env: {},
-    tty: false,
-    columns: () => 80,
-    rows: () => 24,
-    keys: () => () => {},
-    interrupt: () => {
-      throw new TypeError('doctor waits for nothing')
-    },
-  }
   const commands = { doctor: { summary: '', load: () => Promise.resolve(doctor) } }
-  await runCommandLine(['doctor', '--json', '--config', config, ...more], commands, '1.2.3', io)
+  const { out, err } = await runCommand(commands, 'doctor', '--json', '--config', config, ...more)
   if (out === '') return [err]
   const { findings } = JSON.parse(out) as { findings: readonly Finding[] }
   return findings

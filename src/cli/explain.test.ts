@@ -1,25 +1,12 @@
 import { expect, it } from 'vitest'
 import { explain } from './explain.ts'
-import { runCommandLine } from './run.ts'
+import { runCommand } from '../../test/fixtures/commandLine.ts'
 
 /** What goes to standard error, and the exit code. */
 async function refused(...argv: string[]): Promise<string> {
-  let text = ''
-  const io = {
-    out: (more: string) => void (text += more),
-    err: (more: string) => void (text += more),
-    env: {},
-    tty: false,
-    columns: () => 80,
-    rows: () => 24,
-    keys: () => () => {},
-    interrupt: () => {
-      throw new TypeError('explain waits for nothing')
-    },
-  }
   const commands = { explain: { summary: '', load: () => Promise.resolve(explain) } }
-  const code = await runCommandLine(['explain', ...argv], commands, '1.2.3', io)
-  return `${code} ${text}`
+  const { code, out, err } = await runCommand(commands, 'explain', ...argv)
+  return `${code} ${out}${err}`
 }
 
 it.each([

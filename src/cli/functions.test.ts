@@ -5,7 +5,7 @@ import { bodyFlags, readBody } from './functionBody.ts'
 import { renderFunction, renderFunctions } from './functionsView.ts'
 import { parseFlags } from './goFlags.ts'
 import { commands } from './index.ts'
-import { runCommandLine } from './run.ts'
+import { runCommand } from '../../test/fixtures/commandLine.ts'
 
 let api: ListeningApi
 beforeAll(async () => {
@@ -17,23 +17,8 @@ beforeEach(async () => {
 })
 
 /** The command against an API that listens. */
-async function torb(...args: string[]): Promise<{ code: number; out: string; err: string }> {
-  let out = ''
-  let err = ''
-  const code = await runCommandLine(['functions', '--api', api.api.url, ...args], commands, '0', {
-    out: (text) => void (out += text),
-    err: (text) => void (err += text),
-    env: {},
-    tty: false,
-    columns: () => 80,
-    rows: () => 24,
-    keys: () => () => {},
-    interrupt: () => {
-      throw new TypeError('no command here listens')
-    },
-  })
-  return { code, out, err }
-}
+const torb = (...args: string[]): Promise<{ code: number; out: string; err: string }> =>
+  runCommand(commands, 'functions', '--api', api.api.url, ...args)
 
 const done = { code: 0, out: '', err: '' }
 const spec = (name: string) => api.functions.table.function(name)?.spec

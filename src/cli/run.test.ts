@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
-import { defineCommand, type Io } from './command.ts'
+import { defineCommand } from './command.ts'
 import { CommandError, exit } from './exit.ts'
 import type { Entry } from './index.ts'
-import { runCommandLine } from './run.ts'
+import { runCommand } from '../../test/fixtures/commandLine.ts'
 
 const greet = defineCommand({
   page: {
@@ -28,24 +28,8 @@ const commands: Readonly<Record<string, Entry>> = {
   greet: { summary: 'says hello', load: async () => greet },
 }
 
-async function run(...argv: string[]): Promise<{ code: number; out: string; err: string }> {
-  let out = ''
-  let err = ''
-  const io: Io = {
-    out: (text) => void (out += text),
-    err: (text) => void (err += text),
-    env: {},
-    tty: false,
-    columns: () => 80,
-    rows: () => 24,
-    keys: () => () => {},
-    interrupt: () => {
-      throw new TypeError('no command here listens')
-    },
-  }
-  const code = await runCommandLine(argv, commands, '1.2.3', io)
-  return { code, out, err }
-}
+const run = (...argv: string[]): Promise<{ code: number; out: string; err: string }> =>
+  runCommand(commands, ...argv)
 
 it('runs a command with its flags and operands', async () => {
   expect(await run('greet', 'you', '-loud', '--times=2')).toEqual({

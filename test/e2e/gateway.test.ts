@@ -6,12 +6,12 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { Etcd, etcdMissing } from '../../lab/etcd.ts'
 import { commands } from '../../src/cli/index.ts'
-import { runCommandLine } from '../../src/cli/run.ts'
 import { named, startInstance } from '../../src/gateway/gatewaySuite.ts'
 import { keyOf, valueOf } from '../etcdRig.ts'
 import { until } from '../../lab/until.ts'
 import { request, runTorb, startDaemon, type Running } from '../rig.ts'
 import { freePort } from '../../src/planes/freePort.ts'
+import { runCommand } from '../fixtures/commandLine.ts'
 
 /** `torb gateway` on free ports, with no variable of the edgerun balancer but those given. */
 async function startGateway(
@@ -38,19 +38,7 @@ const bodies = async (url: string, count: number): Promise<string> => {
 
 /** @returns exit code and standard output */
 async function torb(...args: string[]): Promise<[code: number, out: string]> {
-  let out = ''
-  const code = await runCommandLine(args, commands, '0', {
-    out: (text) => void (out += text),
-    err: () => {},
-    env: {},
-    tty: false,
-    columns: () => 80,
-    rows: () => 24,
-    keys: () => () => {},
-    interrupt: () => {
-      throw new TypeError('no command here listens')
-    },
-  })
+  const { code, out } = await runCommand(commands, ...args)
   return [code, out]
 }
 
