@@ -1,10 +1,11 @@
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { articlePort, servers, startArticle, type Article } from '../../lab/ovn/article.ts'
 import { ovnMissing, physicalNetwork, type OvnLab, type OvnPort } from '../../lab/ovn/ovn.ts'
 import { OvnPlane } from '../../src/planes/ovn/plane.ts'
 import type { Change, VirtualService } from '../../src/planes/plane.ts'
 import { plainDestination, plainService } from '../../src/planes/plain.ts'
 import { attempts, places, proxied, type Attempt } from './ovnExplain.ts'
+import { until } from '../../lab/until.ts'
 
 const missing = ovnMissing()
 if (missing !== null) console.log(`skipped: explain on a real OVN: ${missing}`)
@@ -126,9 +127,6 @@ describe.skipIf(missing !== null)('explain on a real OVN agrees with the traffic
     await until(() => plane.advice('web').length === 0)
     return sentence
   }
-
-  const until = (holds: () => boolean): Promise<void> =>
-    vi.waitFor(() => expect(holds()).toBe(true), { timeout: 5000, interval: 20 })
 
   it('names the row of somebody else with the same address, and how to detach it', async () => {
     const { lab } = article

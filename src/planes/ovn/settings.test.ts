@@ -1,12 +1,13 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { ovnMissing } from './settings.ts'
 
 describe('whether there may be an OVN', () => {
   it('tells of sockets that are not there, and takes what is elsewhere for granted', async () => {
-    const directory = mkdtempSync('/tmp/torb-ovn-')
+    const directory = mkdtempSync(join(tmpdir(), 'torb-ovn-'))
     onTestFinished(() => rmSync(directory, { recursive: true }))
     const path = join(directory, 'db.sock')
     expect(await ovnMissing({ ovn_nb: [`unix:${path}`], ovn_sb: ['tcp:[::1]:6642'] })).toBe(

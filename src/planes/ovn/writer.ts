@@ -148,11 +148,8 @@ export class Writer {
 
   /** @throws Refusal `unreachable`, which is `#idle` */
   async #mayWrite(): Promise<void> {
-    const { northbound } = this.#view
-    const deadline = northbound.state.since + lockMs
-    const early = (): boolean => northbound.state.connected && !this.#lock.held && Date.now() < deadline
-    while (!this.#closed && early()) await sleep(5)
-    const { connected, problem } = northbound.state
+    await this.#afterConnect(() => this.#lock.held)
+    const { connected, problem } = this.#view.northbound.state
     if (connected && this.#lock.held) return
     this.#idle = new Refusal(
       'unreachable',
@@ -176,11 +173,16 @@ export class Writer {
   }
 
   /** Resolves when the server has said whether this Torb holds the lock, or does not say so in time. */
-  async lockKnown(): Promise<void> {
+  lockKnown(): Promise<void> {
+    return this.#afterConnect(() => this.#lock.known)
+  }
+
+  /** Gives a connection that has just come a moment until this holds of its lock. */
+  async #afterConnect(holds: () => boolean): Promise<void> {
     const { northbound } = this.#view
     const deadline = northbound.state.since + lockMs
-    const open = (): boolean => northbound.state.connected && !this.#lock.known && Date.now() < deadline
-    while (!this.#closed && open()) await sleep(5)
+    const waits = (): boolean => northbound.state.connected && !holds() && Date.now() < deadline
+    while (!this.#closed && waits()) await sleep(5)
   }
 
   async #reconnected(deadline: number): Promise<boolean> {
