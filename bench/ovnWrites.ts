@@ -1,12 +1,15 @@
 /**
- * How long a write takes until OVN has it (accepted) and until all chassis have followed (applied): by REST through `torb
- * serve`, and the same row written by a plain OVSDB client, in turn, on a real OVN with as many load balancers. What the plain
- * client waits for is OVN's, the rest Torb's.
+ * How long a write takes until OVN has it (accepted), until the last of its flows is in the last chassis' switch (flows) and
+ * until OVN tells that (applied): by REST through `torb serve`, and the same row written by a plain OVSDB client, in turn, on a
+ * real OVN with as many load balancers. What the plain client waits for is OVN's, the rest Torb's.
  *
  *     node bench/ovnWrites.ts [--runs N]
  */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { startOvn, type OvnLab } from '../lab/ovn/ovn.ts'
+import { startOvn, type Chassis, type OvnLab } from '../lab/ovn/ovn.ts'
 import { connectOvsdb } from '../src/planes/ovn/ovsdb/client.ts'
 import type { Operation, Ovsdb } from '../src/planes/ovn/ovsdb/ovsdb.ts'
 import { quantile, startDaemon, type RunningDaemon } from '../test/rig.ts'
@@ -27,7 +30,35 @@ interface Times {
   readonly accepted: number
   /** northd has written the southbound database. */
   readonly northd: number
+  readonly flows: number
   readonly applied: number
+}
+
+/** When the flows of a chassis changed last, as its switch tells a monitor (ovs-ofctl(8), `watch:`). */
+class FlowMonitor implements Disposable {
+  /** Of performance.now. */
+  changed = 0
+  readonly #process
+
+  private constructor({ directory }: Chassis) {
+    const bridge = `unix:${join(directory, 'br-int.mgmt')}`
+    this.#process = spawn('ovs-ofctl', ['monitor', bridge, 'watch:!initial,!actions'], {
+      env: { ...process.env, OVS_RUNDIR: directory },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
+    this.#process.stderr.on('data', () => (this.changed = performance.now()))
+  }
+
+  static async start(chassis: Chassis): Promise<FlowMonitor> {
+    const monitor = new FlowMonitor(chassis)
+    // The answer to the request, which is empty.
+    await once(monitor.#process.stdout, 'data')
+    return monitor
+  }
+
+  [Symbol.dispose](): void {
+    this.#process.kill()
+  }
 }
 
 const timed = async (work: () => Promise<unknown>): Promise<number> => {
@@ -39,9 +70,16 @@ const timed = async (work: () => Promise<unknown>): Promise<number> => {
 /** Writes what Torb writes, and nothing besides. */
 class Plain {
   readonly #database: Ovsdb<typeof tables>
+  readonly #flows: readonly FlowMonitor[]
 
-  constructor(database: Ovsdb<typeof tables>) {
+  constructor(database: Ovsdb<typeof tables>, flows: readonly FlowMonitor[]) {
     this.#database = database
+    this.#flows = flows
+  }
+
+  /** When the last flow changed, of performance.now: call it once all is settled. */
+  get changed(): number {
+    return Math.max(...this.#flows.map(({ changed }) => changed))
   }
 
   async write(operations: readonly Operation[]): Promise<Times> {
@@ -59,7 +97,7 @@ class Plain {
         return performance.now() - start
       }),
     )
-    return { accepted, northd: northd ?? 0, applied: applied ?? 0 }
+    return { accepted, northd: northd ?? 0, flows: this.changed - start, applied: applied ?? 0 }
   }
 
   create(name: string, vip: string): Promise<Times> {
@@ -147,11 +185,13 @@ async function create(torb: RunningDaemon, i: number, query: string): Promise<vo
 
 interface Samples {
   readonly accepted: number[]
+  /** Of the writes of `applied`. */
+  readonly flows: number[]
   readonly applied: number[]
   readonly plain: Times[]
 }
 
-const nothing = (): Samples => ({ accepted: [], applied: [], plain: [] })
+const nothing = (): Samples => ({ accepted: [], flows: [], applied: [], plain: [] })
 const now = '?wait=applied&timeout=30s'
 
 async function reweighing(torb: RunningDaemon, plain: Plain, count: number): Promise<Samples> {
@@ -168,7 +208,9 @@ async function reweighing(torb: RunningDaemon, plain: Plain, count: number): Pro
     const patch = (query: string) => torb.must('PATCH', `/service/${name}/b0${query}`, next(name))
     samples.accepted.push(await timed(() => patch('')))
     await plain.settled()
+    const start = performance.now()
     samples.applied.push(await timed(() => patch(now)))
+    samples.flows.push(plain.changed - start)
     await plain.settled()
     samples.plain.push(await plain.reweigh('plain', `${vipOf(60_000)}:80`, next('plain').weight))
   }
@@ -178,11 +220,11 @@ async function reweighing(torb: RunningDaemon, plain: Plain, count: number): Pro
 async function creating(torb: RunningDaemon, plain: Plain, count: number): Promise<Samples> {
   const samples = nothing()
   for (let run = 0; run < runs / 2; run++) {
-    for (const [list, query] of [
-      [samples.accepted, ''],
-      [samples.applied, now],
-    ] as const) {
-      list.push(await timed(() => create(torb, count, query)))
+    for (const query of ['', now]) {
+      const start = performance.now()
+      const took = await timed(() => create(torb, count, query))
+      if (query === now) samples.flows.push(plain.changed - start)
+      samples[query === now ? 'applied' : 'accepted'].push(took)
       await torb.must('DELETE', `/service/s${count}`)
       await plain.settled()
     }
@@ -192,13 +234,19 @@ async function creating(torb: RunningDaemon, plain: Plain, count: number): Promi
   return samples
 }
 
-function row(what: string, chassis: number, count: number, { accepted, applied, plain }: Samples): string {
+function row(
+  what: string,
+  chassis: number,
+  count: number,
+  { accepted, flows, applied, plain }: Samples,
+): string {
   const both = (values: readonly number[]): string =>
     `${quantile(values, 0.5).toFixed(1)} / ${quantile(values, 0.99).toFixed(1)}`
   const of = (key: keyof Times): readonly number[] => plain.map((times) => times[key])
-  const own = quantile(applied, 0.5) - quantile(of('applied'), 0.5)
-  const cells = [both(accepted), both(applied), both(of('accepted')), both(of('northd')), both(of('applied'))]
-  return `| ${[what, count, chassis, ...cells, own.toFixed(1)].join(' | ')} |`
+  const more = quantile(applied, 0.5) - quantile(of('applied'), 0.5)
+  const own = (['accepted', 'northd', 'flows', 'applied'] as const).map((key) => both(of(key)))
+  const cells = [...[accepted, flows, applied].map(both), ...own]
+  return `| ${[what, count, chassis, ...cells, more.toFixed(1)].join(' | ')} |`
 }
 
 async function measure(lab: OvnLab, chassis: 1 | 2): Promise<void> {
@@ -222,8 +270,10 @@ async function measure(lab: OvnLab, chassis: 1 | 2): Promise<void> {
   await using torb = await startDaemon({
     args: ['--plane', 'ovn', '--ovn-nb', lab.nbAddress, '--ovn-sb', lab.sbAddress],
   })
+  const monitors: FlowMonitor[] = []
   try {
-    const plain = new Plain(database)
+    for (const one of lab.chassis) monitors.push(await FlowMonitor.start(one))
+    const plain = new Plain(database, monitors)
     await plain.create('plain', `${vipOf(60_000)}:80`)
     let made = 0
     for (const count of services) {
@@ -233,14 +283,15 @@ async function measure(lab: OvnLab, chassis: 1 | 2): Promise<void> {
       console.log(row('service with two backends', chassis, count, await creating(torb, plain, count)))
     }
   } finally {
+    for (const monitor of monitors) monitor[Symbol.dispose]()
     await database.close()
   }
 }
 
 console.log(
-  '| ms, p50 / p99 | services | chassis | accepted | applied | plain: accepted | northd done | applied | Torb, p50 |',
+  '| ms, p50 / p99 | services | chassis | accepted | flows | applied | plain: accepted | northd done | flows | applied | Torb, p50 |',
 )
-console.log('|---|---|---|---|---|---|---|---|---|')
+console.log('|---|---|---|---|---|---|---|---|---|---|---|')
 for (const chassis of [1, 2] as const) {
   using lab = await startOvn({ chassis })
   await measure(lab, chassis)
