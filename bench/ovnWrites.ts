@@ -3,18 +3,24 @@
  * until OVN tells that (applied): by REST through `torb serve`, and the same row written by a plain OVSDB client, in turn, on a
  * real OVN with as many load balancers. What the plain client waits for is OVN's, the rest Torb's.
  *
- *     node bench/ovnWrites.ts [--runs N]
+ *     node bench/ovnWrites.ts [--runs N] [--release NAME]
+ *
+ * NAME is a release of Debian whose OVN is taken, such as trixie; this machine's by default.
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { startOvn, type Chassis, type OvnLab } from '../lab/ovn/ovn.ts'
+import { OvnRelease } from '../lab/ovn/release.ts'
 import { connectOvsdb } from '../src/planes/ovn/ovsdb/client.ts'
 import type { Operation, Ovsdb } from '../src/planes/ovn/ovsdb/ovsdb.ts'
 import { quantile, startDaemon, type RunningDaemon } from '../test/rig.ts'
 
-const runs = Number(parseArgs({ options: { runs: { type: 'string', default: '100' } } }).values.runs)
+const { values } = parseArgs({
+  options: { runs: { type: 'string', default: '100' }, release: { type: 'string' } },
+})
+const runs = Number(values.runs)
 const services = [200, 1000] as const
 const backends = ['10.8.1.1', '10.8.1.2'] as const
 const attach = { switches: ['inside'] }
@@ -288,11 +294,23 @@ async function measure(lab: OvnLab, chassis: 1 | 2): Promise<void> {
   }
 }
 
-console.log(
-  '| ms, p50 / p99 | services | chassis | accepted | flows | applied | plain: accepted | northd done | flows | applied | Torb, p50 |',
-)
-console.log('|---|---|---|---|---|---|---|---|---|---|---|')
-for (const chassis of [1, 2] as const) {
-  using lab = await startOvn({ chassis })
-  await measure(lab, chassis)
+/** This bench with the OVN of another release. */
+async function elsewhere(name: string): Promise<void> {
+  using release = new OvnRelease(name)
+  for (const program of ['ovn-northd', 'ovs-vswitchd'])
+    console.log((await release.run(program, '--version')).split('\n', 1)[0])
+  console.log(await release.run('node', 'bench/ovnWrites.ts', `--runs=${runs}`))
 }
+
+async function here(): Promise<void> {
+  console.log(
+    '| ms, p50 / p99 | services | chassis | accepted | flows | applied | plain: accepted | northd done | flows | applied | Torb, p50 |',
+  )
+  console.log('|---|---|---|---|---|---|---|---|---|---|---|')
+  for (const chassis of [1, 2] as const) {
+    using lab = await startOvn({ chassis })
+    await measure(lab, chassis)
+  }
+}
+
+await (values.release === undefined ? here() : elsewhere(values.release))

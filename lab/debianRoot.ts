@@ -20,18 +20,34 @@ export function debianRoot(): string | null {
  * @throws Error with the cure where this is no Debian, not root, or nothing can be downloaded
  */
 export function installDebianRoot(): string {
-  const there = debianRoot()
-  if (there !== null) return there
+  return debianRoot() ?? makeRoot('debian', included, () => ({ release: codename(), sources: sources() }))
+}
+
+/**
+ * The same of any release, with these packages, from the mirror that this machine uses.
+ *
+ * @param release a name such as trixie
+ */
+export function installReleaseRoot(release: string, packages: readonly string[]): string {
+  const file = join(labCache, `debian-${release}.tar`)
+  if (existsSync(file)) return file
+  return makeRoot(`debian-${release}`, packages, () => ({ release, sources: [mirror()] }))
+}
+
+function makeRoot(
+  name: string,
+  packages: readonly string[],
+  /** Release and sources, as mmdebstrap takes them. */
+  origin: () => { readonly release: string; readonly sources: readonly string[] },
+): string {
   if (process.getuid?.() !== 0) throw new Error('a Debian root is made by root: run "sudo npm run lab"')
-  const fresh = join(labCache, `debian.${process.pid}`)
-  const file = join(labCache, 'debian.tar')
+  const fresh = join(labCache, `${name}.${process.pid}`)
+  const file = join(labCache, `${name}.tar`)
   mkdirSync(fresh, { recursive: true })
   try {
     // A script: it runs unpacked.
     downloadPackages(['mmdebstrap'], fresh)
-    const sources = globSync(['sources.list', 'sources.list.d/*.{list,sources}'], { cwd: '/etc/apt' })
-      .map((name) => join('/etc/apt', name))
-      .filter((name) => /^(deb |Types:)/m.test(readFileSync(name, 'utf8')))
+    const { release, sources } = origin()
     const tar = join(fresh, 'root.tar')
     run(
       'perl',
@@ -39,8 +55,10 @@ export function installDebianRoot(): string {
       '--quiet',
       '--mode=root',
       '--variant=essential',
-      `--include=${included.join(',')}`,
-      codename(),
+      `--include=${packages.join(',')}`,
+      // A mirror that stands still is as good here.
+      '--aptopt=Acquire::Check-Valid-Until "false"',
+      release,
       tar,
       ...sources,
     )
@@ -54,6 +72,20 @@ export function installDebianRoot(): string {
   } finally {
     rmSync(fresh, { recursive: true, force: true })
   }
+}
+
+/** Files of apt's sources that name any. */
+const sources = (): readonly string[] =>
+  globSync(['sources.list', 'sources.list.d/*.{list,sources}'], { cwd: '/etc/apt' })
+    .map((name) => join('/etc/apt', name))
+    .filter((name) => /^(deb |Types:)/m.test(readFileSync(name, 'utf8')))
+
+/** The first mirror that apt knows. */
+function mirror(): string {
+  const texts = sources().map((file) => readFileSync(file, 'utf8'))
+  const uri = /^(?:URIs:|deb(?: \[.*?\])?) *(\S+)/m.exec(texts.join('\n'))?.[1]
+  if (uri === undefined) throw new Error("apt's sources name no mirror")
+  return uri
 }
 
 function codename(): string {

@@ -19,6 +19,7 @@ import { ovnArticle } from './ovnArticle.ts'
 import { ovnBalance } from './ovnBalance.ts'
 import { ovnFaults } from './ovnFaults.ts'
 import { ovnHealth } from './ovnHealth.ts'
+import { ovnReleases } from './ovnReleases.ts'
 import { pulses } from './pulses.ts'
 import { scale } from './scale.ts'
 import type { Show } from './show.ts'
@@ -39,6 +40,7 @@ export const shows: Readonly<Record<string, Show>> = {
   'ovn-balance': ovnBalance,
   'ovn-health': ovnHealth,
   'ovn-faults': ovnFaults,
+  'ovn-releases': ovnReleases,
   'http-fuzz': httpFuzz,
   'gateway-churn': gatewayChurn,
   'gateway-two-workers': gatewayTwoWorkers,

@@ -6,7 +6,7 @@ export function describeReduced(inOtherKernel: boolean): void {
   describe('shows, reduced', () => {
     for (const [name, show] of Object.entries(shows)) {
       if ((show.inOtherKernel ?? false) !== inOtherKernel) continue
-      const reason = show.missing?.() ?? null
+      const reason = show.onlyInFull ?? show.missing?.() ?? null
       it.skipIf(reason !== null)(reason === null ? name : `${name} (skipped: ${reason})`, async () => {
         await show.run('reduced')
       })
