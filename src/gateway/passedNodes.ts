@@ -2,7 +2,7 @@ import type { Exchange, ProxyRequest } from '../proxy/http/policy.ts'
 import { fieldHash } from './fieldHash.ts'
 import { chainLimit } from './forwarding.ts'
 import { hopField, nodeMark, readHop, signHop } from './hop.ts'
-import { requestText } from './requestText.ts'
+import { requestText } from '../proxy/http/requestText.ts'
 import type { Choice, Route } from './route.ts'
 
 /** Header fields by which gateways tell of a request's way, watched by the proxy. */

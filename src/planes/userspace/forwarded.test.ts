@@ -1,10 +1,17 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { chainLimit, readForwarded } from './forwarded.ts'
+import { chainLimit, forwardedFields, readForwarded } from './forwarded.ts'
 
 const isTrusted = (address: string): boolean => address.startsWith('10.') || address === '2001:db8::1'
-const read = (...lines: readonly string[]) =>
-  readForwarded(`${lines.map((line) => `${line}\r\n`).join('')}\r\n`, '10.0.0.1', isTrusted)
+const read = (...lines: readonly string[]) => {
+  const valueOf = (name: string): string =>
+    lines
+      .filter((line) => line.toLowerCase().startsWith(`${name}:`))
+      .map((line) => line.slice(name.length + 1).trim())
+      .join(',')
+  const [chain, host, proto] = forwardedFields
+  return readForwarded([valueOf(chain), valueOf(host), valueOf(proto)], '10.0.0.1', isTrusted)
+}
 
 describe('what a trusted proxy tells', () => {
   it.each([

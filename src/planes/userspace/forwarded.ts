@@ -1,5 +1,11 @@
 import { canonicalAddress, familyOf } from '../../model/address.ts'
 
+/** In which proxies tell of whom they speak for. */
+export const forwardedFields = ['x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto'] as const
+
+/** Their values, those of several lines of a field with commas between (RFC 9110, 5.3); '' where there is none. */
+export type ForwardedValues = readonly [chain: string, host: string, proto: string]
+
 /** What a trusted proxy tells of a request. */
 export interface Forwarded {
   /** The nearest address that is no trusted proxy: who asks. */
@@ -16,30 +22,22 @@ export const chainLimit = 256
 /** A longer Host is not repeated in X-Forwarded-Host. */
 export const hostLimit = 512
 
-const field = /^x-forwarded-(for|host|proto):(.*)$/gim
 const scheme = /^[a-z][a-z0-9+.-]{0,15}$/i
 /** Some proxies add the client's port. */
 const withPort = /^(?:\[([^\]]+)\]|([\d.]+))(?::\d{1,5})?$/
 
 /**
- * Reads the fields of a head that came from a trusted proxy. Each proxy adds at the end: what stands last is told by the
+ * Reads the fields of a request that came from a trusted proxy. Each proxy adds at the end: what stands last is told by the
  * nearest one, and what stands before the first address that is not trusted may be made up.
- *
- * @param head the lines of the fields
  */
 export function readForwarded(
-  head: string,
+  values: ForwardedValues,
   peer: string,
   isTrusted: (address: string) => boolean,
 ): Forwarded {
-  const told = { for: [] as string[], host: [] as string[], proto: [] as string[] }
-  for (const [, name = '', value = ''] of head.matchAll(field)) {
-    // Several lines are one list (RFC 9110, 5.3).
-    const entries = value.split(',').map((entry) => entry.trim())
-    told[name.toLowerCase() as keyof typeof told].push(...entries.filter((entry) => entry !== ''))
-  }
-  const chain = newest(told.for)
-  const [proto = '', host = ''] = [told.proto.at(-1), told.host.at(-1)]
+  const [addresses, hosts, protos] = values.map(entriesOf) as [string[], string[], string[]]
+  const chain = newest(addresses)
+  const [proto = '', host = ''] = [protos.at(-1), hosts.at(-1)]
   return {
     client: clientOf(chain, peer, isTrusted),
     chain: chain.join(', '),
@@ -47,6 +45,12 @@ export function readForwarded(
     host: host !== '' && host.length <= hostLimit ? host : null,
   }
 }
+
+const entriesOf = (value: string): readonly string[] =>
+  value
+    .split(',')
+    .map((entry) => entry.trim())
+    .filter((entry) => entry !== '')
 
 /** The entries at the end that fit into the limit together. */
 function newest(entries: readonly string[]): readonly string[] {
@@ -58,11 +62,19 @@ function newest(entries: readonly string[]): readonly string[] {
 function clientOf(chain: readonly string[], peer: string, isTrusted: (address: string) => boolean): string {
   let client = peer
   for (const entry of chain.toReversed()) {
-    const [, bracketed, plain] = withPort.exec(entry) ?? []
-    const address = bracketed ?? plain ?? entry
-    if (familyOf(address) === null) return client
-    client = canonicalAddress(address)
+    const address = addressOf(entry)
+    if (address === null) return client
+    client = address
     if (!isTrusted(client)) return client
   }
   return client
+}
+
+/** In its shortest form; null where it is none. */
+function addressOf(entry: string): string | null {
+  // There is one way only to write these (RFC 6943, 3.1.1).
+  if (familyOf(entry) === 4) return entry
+  const [, bracketed, plain] = withPort.exec(entry) ?? []
+  const address = bracketed ?? plain ?? entry
+  return familyOf(address) === null ? null : canonicalAddress(address)
 }

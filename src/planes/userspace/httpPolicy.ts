@@ -10,7 +10,7 @@ import type {
 import { OwnCounts, Waiting, type Line } from '../../proxy/http/waiting.ts'
 import type { Ends } from '../../proxy/transport.ts'
 import type { Template } from './affinity.ts'
-import { hostLimit, type Forwarded } from './forwarded.ts'
+import { forwardedFields, hostLimit, type Forwarded } from './forwarded.ts'
 import type { HttpService } from './httpService.ts'
 import type { HttpUpstreams } from './httpUpstreams.ts'
 import type { Member } from './roster.ts'
@@ -50,8 +50,8 @@ export interface HttpPolicyParts {
 
 /** Requests of http services: each goes where its service's scheduler says, and is counted there. */
 export class HttpPolicy implements ProxyPolicy {
-  readonly ownRequestFields = ['x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto']
-  readonly watchedRequestFields = []
+  readonly ownRequestFields = forwardedFields
+  readonly watchedRequestFields = forwardedFields
   readonly #upstreams: HttpUpstreams
   /** By exchange. */
   readonly #clients: (Client | undefined)[] = []

@@ -1,11 +1,12 @@
 import { flagBit } from '../../model/names.ts'
 import type { ProxyRequest, UpstreamNumber } from '../../proxy/http/policy.ts'
+import { requestText } from '../../proxy/http/requestText.ts'
 import type { Line } from '../../proxy/http/waiting.ts'
 import type { StreamListener } from '../../proxy/stream.ts'
 import type { Transport } from '../../proxy/transport.ts'
 import type { ServiceCounters, VirtualService } from '../plane.ts'
 import type { Context } from './context.ts'
-import { readForwarded, type Forwarded } from './forwarded.ts'
+import { readForwarded, type Forwarded, type ForwardedValues } from './forwarded.ts'
 import type { HttpFront } from './httpFront.ts'
 import { HttpSettings } from './httpSettings.ts'
 import type { Member } from './roster.ts'
@@ -111,11 +112,11 @@ export class HttpService extends Service {
   }
 
   /** What the request says of where it comes from; null: it does not come from a trusted proxy. */
-  forwarded({ bytes, targetEnd, headEnd }: ProxyRequest, peer: string): Forwarded | null {
+  forwarded(request: ProxyRequest, peer: string): Forwarded | null {
     const settings = this.#settings
     if (!settings.isTrusted(peer)) return null
-    const head = Buffer.from(bytes.buffer, bytes.byteOffset + targetEnd, headEnd - targetEnd)
-    return readForwarded(head.toString('latin1'), peer, (address) => settings.isTrusted(address))
+    const values: ForwardedValues = [valueOf(request, 0), valueOf(request, 1), valueOf(request, 2)]
+    return readForwarded(values, peer, (address) => settings.isTrusted(address))
   }
 
   /** As in the paths of the API, which have no blanks: its name in the access log. */
@@ -141,3 +142,13 @@ export class HttpService extends Service {
 /** A client waits for the backend that its hash gives, also while others have room. */
 const isPicky = ({ scheduler, flags }: VirtualService): boolean =>
   (scheduler === 'sh' || scheduler === 'mh') && (flags & flagBit.fallback) === 0
+
+/** @param field of `forwardedFields` */
+function valueOf(request: ProxyRequest, field: number): string {
+  let value = ''
+  for (let isThere = request.find(field); isThere; isThere = request.findNext()) {
+    const one = requestText(request.bytes, request.valueAt, request.valueEnd)
+    value = value === '' ? one : `${value},${one}`
+  }
+  return value
+}

@@ -98,6 +98,8 @@ export interface ProxyRequest {
   readonly clientLength: number
   /** Looks for a field: whether it is there, and then where its first value is. @param watched index into `watchedRequestFields` */
   find(watched: number): boolean
+  /** Whether the field that was looked for is there once more, and then where its next value is. */
+  findNext(): boolean
   readonly valueAt: number
   readonly valueEnd: number
 }

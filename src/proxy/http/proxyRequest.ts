@@ -11,6 +11,9 @@ export class RequestView implements ProxyRequest {
   readonly #head: Head
   /** What the watched fields are to the scanner. */
   readonly #kinds: Uint8Array
+  /** Of the field that was found last. */
+  #kind = 0
+  #field = 0
 
   constructor(bytes: Uint8Array, head: Head, watched: readonly string[]) {
     this.bytes = bytes
@@ -43,8 +46,20 @@ export class RequestView implements ProxyRequest {
   }
 
   find(watched: number): boolean {
-    const field = fieldOf(this.#head, this.#kinds[watched] as number)
+    const kind = this.#kinds[watched] as number
+    return this.#take(kind, fieldOf(this.#head, kind))
+  }
+
+  findNext(): boolean {
+    const head = this.#head
+    const field = head.kinds.indexOf(this.#kind, this.#field + 1)
+    return this.#take(this.#kind, field < head.fieldCount ? field : -1)
+  }
+
+  #take(kind: number, field: number): boolean {
+    this.#kind = kind
     if (field < 0) return false
+    this.#field = field
     this.valueAt = this.#head.spans[4 * field + 2] as number
     this.valueEnd = this.#head.spans[4 * field + 3] as number
     return true

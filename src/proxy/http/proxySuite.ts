@@ -97,9 +97,12 @@ export function forwardingSuite(name: string, open: OpenTransport): void {
       policy.decided = (_, request) => {
         const text = (from: number, to: number): string =>
           Buffer.from(request.bytes.subarray(from, to)).toString('latin1')
-        const fields = [0, 1].map((index) =>
-          request.find(index) ? text(request.valueAt, request.valueEnd) : null,
-        )
+        const fields = [0, 1].map((index) => {
+          const values: string[] = []
+          for (let isThere = request.find(index); isThere; isThere = request.findNext())
+            values.push(text(request.valueAt, request.valueEnd))
+          return values
+        })
         seen.push([
           text(request.methodAt, request.methodEnd),
           text(request.targetAt, request.targetEnd),
@@ -111,9 +114,12 @@ export function forwardingSuite(name: string, open: OpenTransport): void {
       await wire.response()
       wire.send('GET /d HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 1.2.3.4, 5.6.7.8\r\n\r\n')
       await wire.response()
+      wire.send('GET /e HTTP/1.1\r\nX-Watched: a\r\nHost: a\r\nX-Watched:\r\nx-watched: b\r\n\r\n')
+      await wire.response()
       expect(seen).toEqual([
-        ['PATCH', '/b?c', null, 'yes'],
-        ['GET', '/d', '1.2.3.4, 5.6.7.8', null],
+        ['PATCH', '/b?c', [], ['yes']],
+        ['GET', '/d', ['1.2.3.4, 5.6.7.8'], []],
+        ['GET', '/e', [], ['a', '', 'b']],
       ])
     })
 
