@@ -54,6 +54,7 @@ export function attachProblem(
       if (found.length > 1)
         return `attach.${list}: ${found.length} logical ${word === 'switch' ? 'switches' : `${word}s`} have the name ${name}; give the one that is meant by its UUID (${found.map(({ uuid }) => uuid).join(' or ')})`
       const names = namesIn(database, table)
+      if (name === '') return `attach.${list}: "" is no name; ${meant(name, names)}`
       return `attach.${list}: there is no ${word} ${name} in the northbound database; ${meant(name, names)}`
     }
   }
@@ -62,7 +63,8 @@ export function attachProblem(
 
 function namesIn(database: Pick<Northbound, 'rows'>, table: Attachment['table']): readonly string[] {
   const rows: Iterable<object> = database.rows(table).values()
-  return Array.from(rows, (row) => ('name' in row && typeof row.name === 'string' ? row.name : ''))
+  const names = Array.from(rows, (row) => ('name' in row && typeof row.name === 'string' ? row.name : ''))
+  return [...new Set(names)].filter((name) => name !== '')
 }
 
 function rowsNamed(topology: Topology, table: Attachment['table'], name: string) {

@@ -1,7 +1,7 @@
 import type { ServiceId } from '../../model/names.ts'
 import type { VirtualService } from '../plane.ts'
 import { endpointKey } from '../endpoint.ts'
-import { mark } from './marks.ts'
+import { isMarked, mark } from './marks.ts'
 import type { NorthboundRow } from './tables.ts'
 import type { View } from './view.ts'
 import { parseVip } from './vips.ts'
@@ -33,7 +33,7 @@ export function collision(
   for (const row of topology.balancersAt(spec.address)) {
     const service = own.isOwn(row) ? (row.external_ids.get(mark.service) ?? '') : null
     // One that is there for a moment only, to reset connections.
-    if (service === null && row.external_ids.get(mark.owner) === owner) continue
+    if (service === null && isMarked(row.external_ids, owner)) continue
     if (service !== null && (service === spec.id || then.has(service))) continue
     if (![...row.vips.keys()].some((key) => isVip(key, row.protocol, spec))) continue
     const at = topology.reach(row.uuid).find(({ datapath }) => places.has(datapath.row.uuid))

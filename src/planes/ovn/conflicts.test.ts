@@ -10,6 +10,8 @@ interface Side {
   readonly to: Attached
   readonly protocol?: string | null
   readonly owner?: string
+  /** Without it the mark is spoilt. */
+  readonly service?: string
 }
 
 /** What stands against `own`, by the texts of its places. */
@@ -18,12 +20,12 @@ function places(own: Side, other: Side, spread = false): readonly string[] {
     .group('clients', { switches: ['inside'], routers: ['edge1'] })
     .group('servers', { switches: ['dmz'] })
   if (spread) layout.insert('NB_Global', { options: new Map([['install_ls_lb_from_router', 'true']]) })
-  const add = (name: string, { vip, to, protocol = 'tcp', owner }: Side): string =>
+  const add = (name: string, { vip, to, protocol = 'tcp', ...marks }: Side): string =>
     layout.balancer(name, { [vip]: '' }, to, {
       protocol,
-      external_ids: new Map(owner === undefined ? [] : [['torb-owner', owner]]),
+      external_ids: new Map(Object.entries(marks).map(([key, value]) => [`torb-${key}`, value])),
     })
-  const uuid = add('web', { owner: 'torb', ...own })
+  const uuid = add('web', { owner: 'torb', service: 'web', ...own })
   add('manual', other)
   const topology = new Topology(layout)
   const row = topology.balancer(uuid) ?? expect.unreachable('the row is there')
@@ -70,6 +72,7 @@ describe('conflicts', () => {
       { vip: '[FD00:0::1]:80', to: inside },
       ['switch inside'],
     ],
+    ['one whose mark is spoilt', { vip, to: inside }, { vip, to: inside, owner: 'torb' }, ['switch inside']],
     ["another Torb's", { vip, to: inside }, { vip, to: inside, owner: 'other' }, ['switch inside']],
     [
       'templates of one name',
@@ -88,7 +91,7 @@ describe('conflicts', () => {
     ['another port', { vip, to: inside }, { vip: '172.16.255.62:81', to: inside }],
     ['another protocol', { vip, to: inside }, { vip, to: inside, protocol: 'udp' }],
     ['with and without port', { vip, to: inside }, { vip: '172.16.255.62', to: inside }],
-    ['of the same owner', { vip, to: inside }, { vip, to: inside, owner: 'torb' }],
+    ['of the same owner', { vip, to: inside }, { vip, to: inside, owner: 'torb', service: 'mail' }],
     ['another variable', { vip: '^web:80', to: inside }, { vip: '^mail:80', to: inside }],
   ])('are not: %s', (_, own, other) => {
     expect(places(own, other)).toEqual([])

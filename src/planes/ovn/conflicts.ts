@@ -1,5 +1,5 @@
 import type { BalancerRow } from './logicalRows.ts'
-import { mark } from './marks.ts'
+import { isMarked } from './marks.ts'
 import type { Uuid } from './ovsdb/ovsdb.ts'
 import type { Datapath, Topology } from './topology.ts'
 import { parseVip } from './vips.ts'
@@ -31,7 +31,7 @@ export function conflictsOf(row: BalancerRow, owner: string, topology: Topology)
   return [...row.vips.keys()].flatMap((key) => {
     const own = virtualService(key, row)
     return topology.balancersAt(own.address).flatMap((other): readonly Conflict[] => {
-      if (other.uuid === row.uuid || other.external_ids.get(mark.owner) === owner) return []
+      if (other.uuid === row.uuid || isMarked(other.external_ids, owner)) return []
       if (![...other.vips.keys()].some((theirs) => same(own, virtualService(theirs, other)))) return []
       const at = topology.reach(other.uuid).flatMap(({ datapath }) => reached.get(datapath.row.uuid) ?? [])
       if (at.length === 0) return []

@@ -171,8 +171,10 @@ export class Draft {
         // Where Torb attached it by a name that several have now, those that do not have it are not meant.
         (known.has(names(place)) || places.filter((other) => names(other) === names(place)).length === 1),
     )
-    const left =
-      row === null ? [] : held(attachmentsOf(topology, added(present?.attach ?? null, after.attach)), row)
+    // What was given by its name may be given by its UUID now.
+    const stays = new Set(places.map(({ uuid }) => uuid))
+    const given = attachmentsOf(topology, added(present?.attach ?? null, after.attach))
+    const left = row === null ? [] : held(given, row).filter(({ uuid }) => !stays.has(uuid))
     return [
       ...missing.flatMap((place) => attachment(place, 'insert', balancer)),
       ...left.flatMap((place) => attachment(place, 'delete', balancer)),

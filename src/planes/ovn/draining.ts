@@ -11,9 +11,6 @@ import type { Northbound } from './tables.ts'
 import type { Topology } from './topology.ts'
 import { vipOf, vipText } from './vips.ts'
 
-/** On a row that is there for a moment, for its removal to reset connections. */
-export const resetMark = 'torb-reset'
-
 /** Chassis are given so long to follow; a dead one must not hold up the others. */
 const patienceMs = 10_000
 
@@ -67,7 +64,7 @@ export function flashRow(
     vips: Object.fromEntries(addresses.map((one) => [vipOf({ address: one, port }), backends])),
     protocol: port === 'any' ? null : protocol,
     options: { ct_flush: 'true' },
-    external_ids: { [mark.owner]: owner, [resetMark]: id },
+    external_ids: { [mark.owner]: owner, [mark.reset]: id },
   }
 }
 
@@ -99,7 +96,7 @@ export class Draining {
   async open(): Promise<void> {
     const { northbound, owner } = this.#options
     const left = [...northbound.rows('Load_Balancer').values()].filter(
-      ({ external_ids: ids }) => ids.get(mark.owner) === owner && ids.has(resetMark),
+      ({ external_ids: ids }) => ids.get(mark.owner) === owner && ids.has(mark.reset),
     )
     if (left.length > 0) await this.#commit(left.map(({ uuid }) => removal(uuid)))
   }

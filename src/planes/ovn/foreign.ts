@@ -2,7 +2,7 @@ import { familyOf } from '../../model/address.ts'
 import type { DestinationCheck, VirtualService } from '../plane.ts'
 import { endpointKey } from '../endpoint.ts'
 import { nowhere, type Attach } from './attachments.ts'
-import { mark } from './marks.ts'
+import { isMarked } from './marks.ts'
 import type { Uuid } from './ovsdb/ovsdb.ts'
 import { servicesOf } from './rows.ts'
 import type { Northbound, NorthboundRow } from './tables.ts'
@@ -23,7 +23,7 @@ export function foreignServices(
 ): readonly VirtualService[] {
   const places = placesOf(database)
   return [...database.rows('Load_Balancer').values()]
-    .filter((row) => row.external_ids.get(mark.owner) !== owner)
+    .filter((row) => !isMarked(row.external_ids, owner))
     .flatMap((row) =>
       servicesOf(row, places.get(row.uuid) ?? nowhere).flatMap((service) => {
         if (endpoints !== null && !endpoints.has(endpointKey(service))) return []

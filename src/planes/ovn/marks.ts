@@ -14,7 +14,13 @@ export const mark = {
   spec: 'torb-spec',
   /** On a row that is attached nowhere and only makes OVN watch backends. */
   watch: 'torb-watch',
+  /** On a row that stands for a moment, to reset connections. */
+  reset: 'torb-reset',
 } as const
+
+/** Whether a row with these external_ids is an owner's. A mark that somebody spoilt is none: nobody writes that row any more. */
+export const isMarked = (ids: ReadonlyMap<string, string>, owner: string): boolean =>
+  ids.get(mark.owner) === owner && (ids.has(mark.service) || ids.has(mark.reset))
 
 const weightsShape = z.record(z.string(), z.number().int().min(0))
 

@@ -209,6 +209,20 @@ describe.skipIf(missing !== null)('the ovn plane', () => {
     expect(await lab.nbctl('ls-lb-list', uuid)).toContain('10.9.0.1:80')
   })
 
+  it('stays attached where a name becomes a UUID, or one of both goes', async () => {
+    const [[[, uuid]]] = (await rows('Logical_Switch', '_uuid,name')).filter(
+      (row) => (row as string[])[1] === 'inside',
+    ) as [[[string, string]]]
+    const at = (...switches: string[]): VirtualService => service({ attach: { ...attach, switches } })
+    const steps = [at('inside'), at(uuid), at('inside', uuid), at('inside'), at(uuid, 'inside'), at(uuid)]
+    await add(at('inside'))
+    for (const [index, before] of steps.slice(0, -1).entries()) {
+      const after = steps[index + 1] ?? null
+      expect(await apply(change(before, after))).toEqual([''])
+      expect(await lab.nbctl('ls-lb-list', 'inside'), JSON.stringify(after?.attach)).toContain('10.9.0.1:80')
+    }
+  })
+
   it('moves between switches, routers and groups, and detaches only what it attached', async () => {
     await add(web)
     await lab.nbctl('ls-lb-add', 'dmz', 'web')
@@ -245,6 +259,17 @@ describe.skipIf(missing !== null)('the ovn plane', () => {
     expect((await plane.foreign()).map(({ id, attach }) => [id, attach])).toEqual([['theirs', attach]])
     expect(await plane.foreign(['tcp 10.9.0.1:80'])).toEqual([])
     await lab.nbctl('lb-del', 'theirs')
+  })
+
+  it('does not write a second row beside one whose mark somebody spoilt; that one can be taken over', async () => {
+    await add(web)
+    await lab.nbctl(...'remove Load_Balancer web external_ids torb-service'.split(' '))
+    await until(async () => (await observed()).size === 0)
+    expect(await add(web)).toEqual([expect.stringMatching(/load balancer web has tcp .* is not Torb's/)])
+    const [before = null] = await plane.foreign()
+    expect(await apply({ key: 'web', before, after: web, foreign: true })).toEqual([''])
+    expect((await rows('Load_Balancer', 'name')).length).toBe(1)
+    expect((await observed()).get('web')).toEqual(web)
   })
 
   it('takes one of several virtual addresses of a row over into a row of its own, and a single one in place', async () => {
