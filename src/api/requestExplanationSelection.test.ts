@@ -83,7 +83,7 @@ it('agrees with the selection of the gateway', () => {
         const rounds =
           method === 'hash' ? 50 : [...choice.order].filter((member) => taking.includes(member)).length
         for (let i = 0; i < Math.max(rounds, 1); i++) {
-          const member = select(route, choice, board, now, i, 0)
+          const member = select(route, choice, board, now, i, [])
           if (member === noneUsable) {
             expect([502, 503, 508]).toContain(found.status)
             expect(found.path).toBe('')

@@ -55,6 +55,15 @@ describe.each([
     expect((await gateway.get('/function/g')).status).toBe(502)
   })
 
+  it('tries another instance where a gateway would be next, and one that the list has twice only once', async () => {
+    await using good = await named('good')
+    const gateways = ['127.0.0.9:1']
+    await using gateway = await startTestGateway({ ...options, gateways })
+    const ips = ['127.0.0.9:2', '127.0.0.9:2', '127.0.0.9:1', good.text]
+    await gateway.put('f', { ips, weights: [1, 1, 1, 1], ejection: null, retries: 1 })
+    expect(await gateway.get('/function/f')).toMatchObject({ status: 200, body: 'good' })
+  })
+
   it('lets clients wait until it begins', async () => {
     await using a = await named('A')
     await using gateway = await startTestGateway({ ...options, held: true })

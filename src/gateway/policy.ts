@@ -72,6 +72,7 @@ const hostAt = watchedFields.indexOf('host')
 
 const slash = Uint8Array.of(0x2f)
 const nothing = new Uint8Array(0)
+const noInstances: readonly UpstreamNumber[] = []
 
 /** Statuses by which a server says that it cannot serve now. */
 const isUnavailable = (status: number): boolean => status >= 502 && status <= 504
@@ -93,7 +94,8 @@ export class GatewayPolicy implements ProxyPolicy {
   // By exchange.
   readonly #version: (Version | null)[]
   readonly #member: Int32Array
-  readonly #tried: Int32Array
+  /** Instances that have failed it, and are not asked again. */
+  readonly #tried: (readonly UpstreamNumber[])[]
   readonly #retries: Uint8Array
   readonly #hash: Uint32Array
   readonly #decidedAt: Float64Array
@@ -115,7 +117,7 @@ export class GatewayPolicy implements ProxyPolicy {
     this.ownRequestFields = this.#fields.own
     this.#version = Array<null>(exchanges).fill(null)
     this.#member = new Int32Array(exchanges)
-    this.#tried = new Int32Array(exchanges)
+    this.#tried = Array.from({ length: exchanges }, () => noInstances)
     this.#retries = new Uint8Array(exchanges)
     this.#hash = new Uint32Array(exchanges)
     this.#decidedAt = new Float64Array(exchanges)
@@ -161,7 +163,7 @@ export class GatewayPolicy implements ProxyPolicy {
     const now = this.#options.now()
     if (this.#waiting.until(exchange) === 0) {
       this.#decidedAt[exchange] = now
-      this.#tried[exchange] = 0
+      this.#tried[exchange] = noInstances
       this.#retries[exchange] = 0
       this.#passed.begin(exchange)
     }
@@ -183,22 +185,20 @@ export class GatewayPolicy implements ProxyPolicy {
     const retries = this.#retries[exchange]!
     if (retries >= route.retries) return -1
     const now = this.#options.now()
-    const tried = this.#tried[exchange]! | (failed < 32 ? 1 << failed : 0)
+    const tried = [...this.#tried[exchange]!, route.members[failed]!.upstream]
+    const { isGateway } = route.members[failed]!
+    // The path is written for instances, or for gateways, already.
+    const others = route.members.filter((other) => other.isGateway !== isGateway)
     const member = select(
       route,
       this.#passed.choice(exchange, route),
       board,
       now,
       this.#hash[exchange]!,
-      tried,
+      others.length === 0 ? tried : [...tried, ...others.map(({ upstream }) => upstream)],
     )
     if (member < 0) return -1
-    const { upstream, row, isGateway } = route.members[member]!
-    // The path is written for one or the other already.
-    if (isGateway !== route.members[failed]!.isGateway) {
-      board.release(upstream)
-      return -1
-    }
+    const { upstream, row } = route.members[member]!
     this.#failed(route, failed, now)
     board.release(route.members[failed]!.upstream)
     this.#tried[exchange] = tried
@@ -311,10 +311,10 @@ export class GatewayPolicy implements ProxyPolicy {
       return
     }
     if (route.method === 'hash') this.#hash[exchange] = hashOf(request, route.hashHeader)
-    let member = select(route, choice, board, now, this.#hash[exchange]!, 0)
+    let member = select(route, choice, board, now, this.#hash[exchange]!, noInstances)
     // A place that came free before this one was seen to wait is nobody else's to call out.
     if (member === allFull && this.#join(exchange, route, now))
-      member = select(route, choice, board, now, this.#hash[exchange]!, 0)
+      member = select(route, choice, board, now, this.#hash[exchange]!, noInstances)
     if (member === allFull) {
       this.#wait(exchange, route, decision, now)
     } else if (member === noneUsable) {

@@ -9,7 +9,7 @@ import { allFull, noneUsable, select } from './selection.ts'
 import { Statistics } from './statistics.ts'
 
 const now = 1_800_000_000_000
-const size = { upstreams: 16, functions: 4, members: 16 }
+const size = { upstreams: 64, functions: 4, members: 64 }
 
 /** A function as Workers have it. Instances whose name begins with "g" are gateways, with "?" do not resolve. */
 function routed(
@@ -18,7 +18,7 @@ function routed(
 ): { route: Route; board: Board } {
   const board = new Board(size, now)
   const gateways = new Set(instances.filter((text) => text.startsWith('g')))
-  const publisher = new Publisher({ board, statistics: [new Statistics(16, 4)], gateways })
+  const publisher = new Publisher({ board, statistics: [new Statistics(64, 4)], gateways })
   const spec: FunctionSpec = { ips: instances, weights: instances.map(() => 1), ...more }
   const placed = instances.map((text) => ({
     text,
@@ -30,7 +30,13 @@ function routed(
   return { route, board }
 }
 
-const chosen = (route: Route, board: Board, count: number, hash = 0, tried = 0): number[] =>
+const chosen = (
+  route: Route,
+  board: Board,
+  count: number,
+  hash = 0,
+  tried: readonly number[] = [],
+): number[] =>
   Array.from({ length: count }, () => {
     const member = select(route, route.all, board, now, hash, tried)
     if (member >= 0) board.release(route.members[member]!.upstream)
@@ -94,8 +100,19 @@ describe.each(['wrr', 'least-request', 'hash'] as const)('%s', (method) => {
 
   it('does not take what was tried, nor what has no weight', () => {
     const { route, board } = routed(['a', 'b', 'c'], { method, weights: [1, 0, 1] })
-    expect(new Set(chosen(route, board, 20, 7, 0b001))).toEqual(new Set([2]))
-    expect(chosen(route, board, 1, 7, 0b101)).toEqual([noneUsable])
+    const [a, , c] = route.members.map(({ upstream }) => upstream)
+    expect(new Set(chosen(route, board, 20, 7, [a!]))).toEqual(new Set([2]))
+    expect(chosen(route, board, 1, 7, [a!, c!])).toEqual([noneUsable])
+  })
+
+  it('does not take what was tried, however long the list, and however often it has it', () => {
+    const names = Array.from({ length: 40 }, (_, index) => (index < 39 ? `i${index}` : 'i38'))
+    const { route, board } = routed(names, { method })
+    const tried = route.members[39]!.upstream
+    for (let hash = 0; hash < 200; hash++) {
+      const member = chosen(route, board, 1, hash, [tried])[0]!
+      expect(route.members[member]!.text).not.toBe('i38')
+    }
   })
 
   it('has nobody where no instance resolves', () => {
@@ -105,7 +122,7 @@ describe.each(['wrr', 'least-request', 'hash'] as const)('%s', (method) => {
 
   it('keeps gateways out of the choice without them', () => {
     const { route, board } = routed(['a', 'gateway'], { method })
-    const local = Array.from({ length: 10 }, (_, hash) => select(route, route.local, board, now, hash, 0))
+    const local = Array.from({ length: 10 }, (_, hash) => select(route, route.local, board, now, hash, []))
     expect(new Set(local)).toEqual(new Set([0]))
   })
 })
@@ -113,7 +130,7 @@ describe.each(['wrr', 'least-request', 'hash'] as const)('%s', (method) => {
 describe('least-request', () => {
   it('takes the one with the fewest requests for its weight', () => {
     const { route, board } = routed(['a', 'b'], { method: 'least-request', weights: [3, 1] })
-    const held = Array.from({ length: 8 }, () => select(route, route.all, board, now, 0, 0))
+    const held = Array.from({ length: 8 }, () => select(route, route.all, board, now, 0, []))
     expect(held.filter((member) => member === 0)).toHaveLength(6)
   })
 })

@@ -1,3 +1,4 @@
+import type { UpstreamNumber } from '../proxy/http/policy.ts'
 import { mix32 } from '../schedulers/hash.ts'
 import type { Board } from './board.ts'
 import type { Choice, Route } from './route.ts'
@@ -16,7 +17,7 @@ const maxPasses = 32
  * Ejected members are left out, unless all are: then they are better than nothing.
  *
  * @param hash what method hash goes by
- * @param tried members, as bits, that this request has tried already (of the first 32)
+ * @param tried instances that are not to be asked: this request has done so already
  * @returns a member, `noneUsable` or `allFull`
  */
 export function select(
@@ -25,7 +26,7 @@ export function select(
   board: Board,
   now: number,
   hash: number,
-  tried: number,
+  tried: readonly UpstreamNumber[],
 ): number {
   if (choice.order.length === 0) return noneUsable
   const by = route.method === 'wrr' ? byTurn : route.method === 'hash' ? byHash : byLoad
@@ -39,11 +40,11 @@ function isUsable(
   member: number,
   board: Board,
   now: number,
-  tried: number,
+  tried: readonly UpstreamNumber[],
   ejectedToo: boolean,
 ): boolean {
   const { isResolved, upstream } = route.members[member]!
-  if (!isResolved || (member < 32 && (tried & (1 << member)) !== 0)) return false
+  if (!isResolved || (tried.length > 0 && tried.includes(upstream))) return false
   return ejectedToo || route.ejection === null || !board.isEjected(upstream, now)
 }
 
@@ -54,7 +55,7 @@ function byTurn(
   board: Board,
   now: number,
   _hash: number,
-  tried: number,
+  tried: readonly UpstreamNumber[],
   ejectedToo: boolean,
 ): number {
   let missed = noneUsable
@@ -78,7 +79,7 @@ function byHash(
   board: Board,
   now: number,
   hash: number,
-  tried: number,
+  tried: readonly UpstreamNumber[],
   ejectedToo: boolean,
 ): number {
   const slots = lookup?.length ?? 0
@@ -100,7 +101,7 @@ function byLoad(
   board: Board,
   now: number,
   _hash: number,
-  tried: number,
+  tried: readonly UpstreamNumber[],
   ejectedToo: boolean,
 ): number {
   const turn = board.turn(position, order.length)
