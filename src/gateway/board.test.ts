@@ -23,6 +23,13 @@ describe('ejection', () => {
     expect([0, 2, 3].some((other) => all.isEjected(other, now))).toBe(false)
   })
 
+  it('may be longer than the board can tell', () => {
+    const all = board()
+    const years = 11 * 365 * 86_400_000
+    expect(all.eject(1, epoch, years, 2 * years)).toBe(years)
+    expect(all.isEjected(1, epoch + 86_400_000)).toBe(true)
+  })
+
   it('ends with a success, and begins anew with the shortest', () => {
     const all = board()
     all.failed(0)

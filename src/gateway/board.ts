@@ -9,6 +9,7 @@ export interface BoardSize {
 
 /** Time in the board: tenths of a second since the epoch of the board, which 31 bits hold for six years. */
 const tickMs = 100
+const lastTick = 2 ** 31 - 1
 
 /**
  * What all Workers know of instances and functions: one Int32Array on shared memory, changed by Atomics, so that the order
@@ -154,7 +155,7 @@ export class Board {
     if (before > this.#tick(now)) return 0
     const times = Atomics.load(this.#ejections, upstream)
     const milliseconds = Math.min(baseMs * 2 ** Math.min(times, 30), maxMs)
-    const until = this.#tick(now) + Math.ceil(milliseconds / tickMs)
+    const until = Math.min(this.#tick(now) + Math.ceil(milliseconds / tickMs), lastTick)
     if (Atomics.compareExchange(this.#ejectedUntil, upstream, before, until) !== before) return 0
     Atomics.add(this.#ejections, upstream, 1)
     return milliseconds
