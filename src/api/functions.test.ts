@@ -270,6 +270,25 @@ describe('precedence', () => {
     expect(await shown()).toMatchObject({ source: 'rest', options: { ips: ['10.0.0.1:3'], weights: [9] } })
     etcd.remove('golb/function/zone-b/f', 'zone-b', 'f')
   })
+
+  it('a file that is read again changes only what it has changed', async () => {
+    const { table } = api.functions
+    table.replaceConfigured(new Map(['same', 'other'].map((name) => [name, spec(1)])))
+    await table.published()
+    const before = table.function('same')!
+    table.overlay('same', before.spec, [5], Date.now() + 60_000)
+    await table.published()
+    api.functions.applied.length = 0
+    const again = new Map([
+      ['same', spec(1)],
+      ['other', spec(2)],
+    ])
+    table.replaceConfigured(again)
+    await table.published()
+    expect(api.functions.applied.map(({ name }) => name)).toEqual(['other'])
+    expect(table.function('same')).toMatchObject({ overlay: { weights: [5] } })
+    expect(table.function('other')).toMatchObject({ spec: spec(2) })
+  })
 })
 
 describe('sources', () => {

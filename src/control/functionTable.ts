@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import { canonicalAddress, familyOf } from '../model/address.ts'
 import {
   parseStoredFunction,
@@ -160,6 +161,8 @@ export class FunctionTable {
       this.#touch(name)
     }
     for (const [name, spec] of functions) {
+      // One that stayed as it was keeps its overlay, and is no news.
+      if (isDeepStrictEqual(layer.get(name), spec)) continue
       layer.set(name, spec)
       this.#touch(name)
     }
