@@ -8,7 +8,6 @@ import {
   type FastifyServerOptions,
 } from 'fastify'
 import type { ZodTypeProvider } from 'fastify-type-provider-zod'
-import { readFile } from 'node:fs/promises'
 import type { AddressInfo, Socket } from 'node:net'
 import { join } from 'node:path'
 import type { z } from 'zod'
@@ -42,6 +41,7 @@ import { planeRoute } from './routes/plane.ts'
 import { serviceRoutes } from './routes/services.ts'
 import { sourceRoutes } from './routes/sources.ts'
 import { readBySchema } from './schema.ts'
+import { readTls } from './tls.ts'
 import { loadToken } from './token.ts'
 import type { AnnouncerStatus } from './wirePlane.ts'
 
@@ -188,7 +188,6 @@ export async function makeApi(options: ApiOptions): Promise<{
 }
 
 async function serverOptions({ options, log }: ApiOptions): Promise<FastifyServerOptions> {
-  const { tls_cert: cert, tls_key: key, tls_client_ca: clientCa } = options
   const common = {
     loggerInstance: log,
     logController: new LogController({ disableRequestLogging: true }),
@@ -205,33 +204,19 @@ async function serverOptions({ options, log }: ApiOptions): Promise<FastifyServe
     clientErrorHandler: answerClientError,
   }
   const { headersTimeout } = timeouts
-  if (cert === undefined || key === undefined) {
-    if (cert !== key || clientCa !== undefined) {
-      throw new Error('TLS needs a certificate and its key: give both --tls-cert and --tls-key')
-    }
-    return { ...common, http: { headersTimeout } } as FastifyServerOptions
-  }
-  const ca = clientCa === undefined ? undefined : await readPem(clientCa, '--tls-client-ca')
+  const tls = await readTls(options)
+  if (tls === null) return { ...common, http: { headersTimeout } } as FastifyServerOptions
+  const { ca, ...own } = tls
   return {
     ...common,
     https: {
       headersTimeout,
       handshakeTimeout: 10_000,
-      cert: await readPem(cert, '--tls-cert'),
-      key: await readPem(key, '--tls-key'),
+      ...own,
       // Who has no certificate may still have the token, so the handshake lets all in.
       ...(ca === undefined ? {} : { ca, requestCert: true, rejectUnauthorized: false }),
     },
   } as FastifyServerOptions
-}
-
-/** Both families where the host has IPv6. */
-async function readPem(file: string, flag: string): Promise<Buffer> {
-  try {
-    return await readFile(file)
-  } catch (error) {
-    throw new Error(`cannot read ${file}: ${(error as Error).message}; see ${flag}`, { cause: error })
-  }
 }
 
 async function openSockDiag(): Promise<SockDiag> {

@@ -116,6 +116,21 @@ describe.skipIf(missing !== '')('TLS', () => {
     expect(await status(null)).toBe(401)
   })
 
+  it.each([
+    [{ tls_cert: 'server.key' }, /server\.key holds no certificate that can be used \(.+\): .* --tls-cert$/],
+    [{ tls_key: 'server.crt' }, /server\.crt holds no private key that can be used \(.+\): .* --tls-key$/],
+    [
+      { tls_key: 'other.key' },
+      /the key in \S+other\.key is not that of the certificate in \S+server\.crt: see/,
+    ],
+    [{ tls_client_ca: 'ca.key' }, /ca\.key holds no certificate that .* --tls-client-ca$/],
+    [{ tls_cert: 'absent' }, /cannot read \S+absent: ENOENT.*; see --tls-cert$/],
+  ])('says of %j what is wrong with it', async (wrong, sentence) => {
+    const files = { tls_cert: 'server.crt', tls_key: 'server.key', tls_client_ca: 'ca.crt', ...wrong }
+    const options = Object.fromEntries(Object.entries(files).map(([key, name]) => [key, file(name)]))
+    await expect(listeningApi(options)).rejects.toThrow(sentence)
+  })
+
   it('plain HTTP gets nothing', async () => {
     await expect(fetch(`http://127.0.0.1:${rig.api.port}/healthz`)).rejects.toThrow('fetch failed')
   })
