@@ -40,13 +40,13 @@ export const apply = defineCommand({
         })
       }
       done++
-      if (!flags.json) io.out(`${stepLine(step, io.tty)}\n`)
+      if (!flags.json) io.out(`${stepLine(step, io.colour)}\n`)
     }
     if (flags.json) io.out(`${JSON.stringify(steps, null, 2)}\n`)
     else if (steps.length === 0) io.out('nothing to do\n')
     if (!flags.json) {
       const now = done === 0 ? held : (await readInventory(rest)).filter(({ id }) => named.has(id))
-      for (const line of adviceLines(now.map(rowOf), io.tty)) io.out(`${line}\n`)
+      for (const line of adviceLines(now.map(rowOf), io.colour)) io.out(`${line}\n`)
     }
     return exit.ok
   },

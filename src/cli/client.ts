@@ -66,7 +66,7 @@ export const client = defineCommand({
     const random = flags.seed === undefined ? Math.random : seededRandom(flags.seed)
     const load = new Load(url, ratePattern(flags.pattern as PatternName, random))
     const probes = probeServer(load)
-    const place = await listening(probes, undefined, flags['probe-port'])
+    const place = await listening(probes, undefined, flags['probe-port'], '--probe-port')
     io.out(`load on ${url} begins in ${beforeStartMs / 1000} s; probes at http://${place}\n`)
 
     const interrupt = io.interrupt()

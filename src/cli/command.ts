@@ -26,6 +26,8 @@ export interface Io {
   readonly env: Readonly<Record<string, string | undefined>>
   /** Standard output is a terminal. */
   readonly tty: boolean
+  /** It shows colours, and they are wanted (NO_COLOR, TERM). */
+  readonly colour: boolean
   columns(): number
   rows(): number
   /** Tells each key pressed, Ctrl-C included, until the function it returns is called. Does nothing without a terminal. */

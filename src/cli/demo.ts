@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { setImmediate, setTimeout as sleep } from 'node:timers/promises'
 import { Children, type Child } from './children.ts'
 import { defineCommand, type Io } from './command.ts'
 import { judge, type Look, type Verdict } from './demoStory.ts'
@@ -74,13 +74,19 @@ export const demo = defineCommand({
       const { signal } = interrupt
       const seconds = flags.seconds ?? roundSeconds
       const verdicts: Verdict[] = []
-      if (flags.ovn) verdicts.push(...(await playOvn(io, children, { directory, seconds, signal })))
-      else {
-        await stage.setUp(directory, flags.seed === undefined ? Math.random : seededRandom(flags.seed))
-        do verdicts.push(...(await stage.play(seconds, flags.seconds !== undefined, signal)))
-        while (flags.seconds === undefined && !signal.aborted)
-        stage.close()
+      try {
+        if (flags.ovn) verdicts.push(...(await playOvn(io, children, { directory, seconds, signal })))
+        else {
+          await stage.setUp(directory, flags.seed === undefined ? Math.random : seededRandom(flags.seed))
+          do verdicts.push(...(await stage.play(seconds, flags.seconds !== undefined, signal)))
+          while (flags.seconds === undefined && !signal.aborted)
+        }
+      } catch (error) {
+        // Ctrl-C goes to all processes of the terminal, and the loss of the servers may be heard of before it.
+        await setImmediate()
+        if (!signal.aborted) throw error
       }
+      stage.close()
       for (const { ok, criterion, found } of verdicts)
         io.out(`${ok ? 'ok    ' : 'FAILED'}  ${criterion}: ${found}\n`)
       if (verdicts.length === 0) io.out('ended before a round was over: nothing to judge\n')
@@ -244,7 +250,7 @@ class Stage {
         story: this.#story,
       }
       const columns = this.#io.columns()
-      this.#screen.draw(renderDemo(state, columns, true), columns, this.#io.rows())
+      this.#screen.draw(renderDemo(state, columns, this.#io.colour), columns, this.#io.rows())
       return
     }
     if (performance.now() < this.#plainAt) return

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, it, onTestFinished } from 'vitest'
-import { listeningApi } from '../../test/fixtures/api.ts'
+import { listeningApi, testToken } from '../../test/fixtures/api.ts'
 import { apiOf, doctor } from './doctor.ts'
 import type { Finding } from './finding.ts'
 import { runCommand } from '../../test/fixtures/commandLine.ts'
@@ -33,6 +33,21 @@ async function findingsOf(yaml: string, subjects: readonly string[], ...more: st
     .filter(({ subject }) => subjects.includes(subject))
     .map(({ level, fact, cure }) => `${level}: ${fact}${cure === '' ? '' : ` → ${cure}`}`)
 }
+
+it('takes the token of the daemon from where the configuration file has it', async () => {
+  await using rig = await listeningApi({ local_trust: 'none' })
+  const directory = mkdtempSync(join(tmpdir(), 'doctor-token-'))
+  onTestFinished(() => rmSync(directory, { recursive: true }))
+  const token = join(directory, 'token')
+  writeFileSync(token, `${testToken}\n`)
+  const listen = `listen: "127.0.0.1:${rig.api.port}"\n`
+  const asked = [expect.stringMatching(/^ok: the Torb at \S+ runs none/) as string]
+  const wanted = [expect.stringMatching(/^note: .* could not be asked → .* wants a token/) as string]
+  expect(await findingsOf(`${listen}token_file: ${token}\n`, ['gateway'])).toEqual(asked)
+  expect(await findingsOf(`${listen}data: ${directory}\n`, ['gateway'])).toEqual(asked)
+  expect(await findingsOf(listen, ['gateway'], '--token-file', token)).toEqual(asked)
+  expect(await findingsOf(`${listen}data: ${directory}/none\n`, ['gateway'])).toEqual(wanted)
+})
 
 it('asks the Torb and the OVN of the configuration file; flags go before', async () => {
   await using api = await listeningApi()

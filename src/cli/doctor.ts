@@ -1,8 +1,10 @@
+import { accessSync, constants } from 'node:fs'
+import { join } from 'node:path'
 import { defaultListen, parseEndpoint } from '../api/endpoint.ts'
 import { isUnspecified } from '../api/listeners.ts'
 import { endpointText } from '../model/address.ts'
 import type { DaemonOptions } from '../model/daemon.ts'
-import { defineCommand } from './command.ts'
+import { defineCommand, type Io } from './command.ts'
 import { diagnose } from './diagnosis.ts'
 import { readFacts } from './doctorFacts.ts'
 import { readGatewayFacts } from './doctorGateway.ts'
@@ -30,7 +32,7 @@ export const doctor = defineCommand({
     ],
     description: [
       'Says what Torb can do on this machine as this user: runtime, privileges, open files and how many connections they allow, low ports, the plane that "torb serve" would take and why no better one, what the data planes in the kernel need (IPVS with its schedulers, forwarding, eBPF) and the fast path of the userspace plane and the function gateway (io_uring). Where OVN is configured, by the file or by flags, it says whether its databases and each ovs-vswitchd of this machine answer. Each line is a fact; where something is missing the cure follows.',
-      'Where a Torb runs (at --api, else where "listen" of FILE says) it also says how its function gateway stands: what it runs on and why, how old its sources are and what is amiss with them, keys that cannot be used, functions without a usable instance, instances that are left out, and queues. That none answers is a problem only where --api is given. Nobody is asked where FILE leaves the port to the start (port 0).',
+      'Where a Torb runs (at --api, else where "listen" of FILE says) it also says how its function gateway stands: what it runs on and why, how old its sources are and what is amiss with them, keys that cannot be used, functions without a usable instance, instances that are left out, and queues. That none answers is a problem only where --api is given. Nobody is asked where FILE leaves the port to the start (port 0). The token is that of --token-file or TORB_TOKEN, else the one that "token_file" of FILE names, or that lies in its "data", where this user may read it.',
       '"note" means that Torb works and something better is possible, "problem" that it will not do its work. The open files are those of this shell: a service manager sets its own.',
     ],
     examples: [
@@ -79,7 +81,10 @@ export const doctor = defineCommand({
     const { api } = flags
     const options = await optionsOf(flags)
     const place = api ?? apiOf(options)
-    const rest = place === null ? null : restOf({ ...flags, api: place }, io)
+    const rest =
+      place === null
+        ? null
+        : restOf({ ...flags, 'token-file': tokenFileOf(flags['token-file'], options, io), api: place }, io)
     const facts = await readFacts(options, async () =>
       rest === null ? null : await readGatewayFacts(rest, api !== undefined),
     )
@@ -91,13 +96,32 @@ export const doctor = defineCommand({
     } else {
       for (const { level, subject, fact, cure } of findings) {
         const mark = level.padEnd(8)
-        io.out(`${io.tty ? paint(styles[level], mark) : mark}${subject}: ${fact}\n`)
+        io.out(`${io.colour ? paint(styles[level], mark) : mark}${subject}: ${fact}\n`)
         if (cure !== '') io.out(`        → ${cure}\n`)
       }
     }
     return findings.some(({ level }) => level === 'problem') ? exit.failed : exit.ok
   },
 })
+
+/**
+ * Where the token is: the flag, else TORB_TOKEN, else where the configuration file has the daemon keep it. One that
+ * this user may not read is left out, since the daemon may trust him without it, and else says what it wants.
+ */
+function tokenFileOf(
+  given: string | undefined,
+  { token_file: named, data }: DaemonOptions,
+  { env }: Pick<Io, 'env'>,
+): string | undefined {
+  const file = named ?? (data === undefined ? undefined : join(data, 'token'))
+  if (given !== undefined || file === undefined || (env['TORB_TOKEN'] ?? '') !== '') return given
+  try {
+    accessSync(file, constants.R_OK)
+    return file
+  } catch {
+    return undefined
+  }
+}
 
 /** The daemon's options, as far as they are asked for here. @throws CommandError for a file with a mistake */
 async function optionsOf(flags: Values<FlagTable>): Promise<DaemonOptions> {

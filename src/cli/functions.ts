@@ -54,18 +54,18 @@ export const functions = defineCommand({
         if (flags.rejected) {
           const found = (await api.request('GET', '/functions?rejected')) as WireRejected[]
           if (flags.json) json(found)
-          else lines(renderRejected(found, io.tty))
+          else lines(renderRejected(found, io.colour))
           return exit.ok
         }
         const found = (await api.request('GET', '/functions?full')) as WireFunctionList
         if (flags.json) json(found)
-        else lines(renderFunctions(found, io.tty))
+        else lines(renderFunctions(found, io.colour))
         return exit.ok
       }
       case 'show': {
         const found = await read(api, nameIn(verb, rest, 1))
         if (flags.json) json(found)
-        else lines(renderFunction(found, io.tty))
+        else lines(renderFunction(found, io.colour))
         return exit.ok
       }
       case 'put': {

@@ -1,8 +1,8 @@
 import type { fullServiceListShape, WireBackend, WireService } from '../api/wire.ts'
 import type { z } from 'zod'
 import { endpointText } from '../model/address.ts'
-import { CommandError, failed } from './exit.ts'
-import type { Rest } from './rest.ts'
+import { failed } from './exit.ts'
+import { ApiRefusal, type Rest } from './rest.ts'
 import { paint, printable } from './table.ts'
 
 export type WireServiceInFull = z.output<typeof fullServiceListShape>[number]
@@ -62,7 +62,7 @@ export async function readService(rest: Rest, id: string): Promise<WireServiceIn
       return await backend.then(
         (found) => [{ id: name, ...found }],
         (error: unknown) => {
-          if (error instanceof CommandError && /status 404/.test(error.message)) return []
+          if (error instanceof ApiRefusal && error.status === 404) return []
           throw error
         },
       )

@@ -27,8 +27,8 @@ export const plan = defineCommand({
     const { steps, held } = await planFile(restOf(flags, io), file, flags.prune)
     if (flags.json) io.out(`${JSON.stringify(steps, null, 2)}\n`)
     else if (steps.length === 0) io.out('nothing to do\n')
-    else for (const step of steps) io.out(`${stepLine(step, io.tty)}\n`)
-    if (!flags.json) for (const line of adviceLines(held.map(rowOf), io.tty)) io.out(`${line}\n`)
+    else for (const step of steps) io.out(`${stepLine(step, io.colour)}\n`)
+    if (!flags.json) for (const line of adviceLines(held.map(rowOf), io.colour)) io.out(`${line}\n`)
     return exit.ok
   },
 })

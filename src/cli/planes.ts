@@ -22,7 +22,9 @@ export const planes = defineCommand({
 
   async run({ flags, io }) {
     const found = (await restOf(flags, io).request('GET', '/plane')) as Planes
-    io.out(flags.json ? `${JSON.stringify(found, null, 2)}\n` : `${renderPlanes(found, io.tty).join('\n')}\n`)
+    io.out(
+      flags.json ? `${JSON.stringify(found, null, 2)}\n` : `${renderPlanes(found, io.colour).join('\n')}\n`,
+    )
     return exit.ok
   },
 })

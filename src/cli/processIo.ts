@@ -12,6 +12,7 @@ export function processIo(): Io {
     err: (text) => void process.stderr.write(text),
     env: process.env,
     tty: process.stdout.isTTY,
+    colour: process.stdout.isTTY && process.stdout.hasColors(),
     columns: () => process.stdout.columns ?? 80,
     rows: () => process.stdout.rows ?? 24,
     keys,

@@ -58,10 +58,11 @@ it('sends JSON with its length and the token, and reads JSON or nothing', async 
 })
 
 it.each([
+  [404, '{"error":"no x"}', '1 GET /x: no x (status 404)'],
   [
     404,
-    '{"error":"unable to locate specified object"}',
-    '1 GET /x: unable to locate specified object (status 404)',
+    '404 page not found\n',
+    '1 API has no /x: say with --api where a Torb answers, without a path, such as http://127.0.0.1:4672',
   ],
   [502, '<html>\nno', '1 GET /x: <html> (status 502)'],
   [500, '', '1 GET /x: no reason given (status 500)'],
@@ -75,6 +76,19 @@ it.each([
   await using server = await answering((_, response) => response.writeHead(status).end(body))
   const told = await errorOf(openRest(server.api, null).request('GET', '/x'))
   expect(told.replace(server.api, 'API')).toBe(sentence)
+})
+
+it.each([
+  ['GET', '/service/a%22b', 'there is no service "a"b"'],
+  ['POST', '/counters/zero/web', 'there is no service "web"'],
+  ['DELETE', '/service/web/%C3%BC?drain=1s', 'there is no backend "ü" of a service "web"'],
+])('names what is not there: %s %s', async (method, path, what) => {
+  await using server = await answering((_, response) =>
+    response.writeHead(404).end('{"error":"unable to locate specified object"}'),
+  )
+  expect(await errorOf(openRest(server.api, null).request(method, path))).toBe(
+    `1 ${what}: "torb services" lists those there are`,
+  )
 })
 
 it('says how to start a Torb where none answers', async () => {
@@ -140,8 +154,15 @@ it('takes the token from a file before the environment', async () => {
   await restOf({ ...flags, 'token-file': undefined }, { env }).request('GET', '/')
   await restOf({ ...flags, 'token-file': undefined }, { env: {} }).request('GET', '/')
   expect(tokens).toEqual(['Bearer of-the-file', 'Bearer of-the-environment', undefined])
+  await writeFile(file, ' \n')
+  expect(() => restOf({ ...flags, 'token-file': file }, { env })).toThrow(`${file} holds no token: it is`)
+  expect(() => restOf({ ...flags, 'token-file': undefined }, { env: { TORB_TOKEN: 'a\nb' } })).toThrow(
+    'TORB_TOKEN holds no token: it is',
+  )
   await rm(directory, { recursive: true })
-  expect(() => restOf({ ...flags, 'token-file': file }, { env })).toThrow(`cannot read the token in ${file}`)
+  expect(() => restOf({ ...flags, 'token-file': file }, { env })).toThrow(
+    `cannot read the token (ENOENT: no such file or directory, open '${file}'): name its file`,
+  )
 })
 
 it('follows events until the signal', async () => {

@@ -30,6 +30,16 @@ export const apiExit = [
   [exit.unavailable, 'no Torb answers'],
 ] as const
 
+/** The API refused. */
+export class ApiRefusal extends CommandError {
+  readonly status: number
+
+  constructor(status: number, message: string) {
+    super(exit.failed, message)
+    this.status = status
+  }
+}
+
 /** A running Torb, by its REST API. */
 export interface Rest {
   readonly base: string
@@ -98,14 +108,28 @@ function httpsOrHttp(base: string): typeof httpRequest {
 }
 
 function tokenOf(file: string | undefined, environment: string | undefined): string | null {
-  if (file === undefined) return environment === undefined || environment === '' ? null : environment
+  if (file === undefined)
+    return environment === undefined || environment === '' ? null : usable(environment.trim(), 'TORB_TOKEN')
+  let held: string
   try {
-    return readFileSync(file, 'utf8').trim()
+    held = readFileSync(file, 'utf8').trim()
   } catch (error) {
-    throw new CommandError(exit.noInput, `cannot read the token in ${file}: ${(error as Error).message}`, {
-      cause: error,
-    })
+    throw new CommandError(
+      exit.noInput,
+      `cannot read the token (${(error as Error).message}): name its file with --token-file, as a user who may read it`,
+      { cause: error },
+    )
   }
+  return usable(held, file)
+}
+
+/** As the daemon has it (api/token.ts): whatever else was put there no header can carry, or is no token. */
+function usable(token: string, place: string): string {
+  if (/^[\x21-\x7e]+$/.test(token)) return token
+  throw new CommandError(
+    exit.data,
+    `${place} holds no token: it is one line of visible ASCII characters, as in DATA/token of the daemon`,
+  )
 }
 
 /** Of the codes that Node gives where a certificate is not accepted (its manual, "X509 certificate error codes"). */
@@ -114,6 +138,7 @@ const certificateErrors = /CERT|ISSUER|LEAF_SIGNATURE/
 const cures: Readonly<Record<string, string>> = {
   ECONNREFUSED: 'start it with "torb serve", or say where it is with --api URL',
   ENOTFOUND: 'no such host is known: correct --api',
+  EAI_AGAIN: 'no name server answers for that host: correct --api, or give an address',
   EPROTO: 'what listens there does not speak TLS: give --api with http://',
   ECONNRESET: 'it broke off: where the API has TLS, give --api with https://',
 }
@@ -131,12 +156,29 @@ function unreachable(base: string, error: unknown): never {
 function refusal(base: string, method: string, path: string, status: number, answer: string): CommandError {
   const reason = errorIn(answer)
   if (status === 401) {
-    return failed(
+    return new ApiRefusal(
+      status,
       `${base} wants a token: give --token-file (DATA/token of the daemon) or TORB_TOKEN${reason === '' ? '' : ` (${reason})`}`,
     )
   }
   const [place = ''] = path.split('?', 1)
-  return failed(`${method} ${place}: ${reason === '' ? 'no reason given' : reason} (status ${status})`)
+  const what = status === 404 ? whatIsMissing(base, place, reason) : null
+  return new ApiRefusal(
+    status,
+    what ?? `${method} ${place}: ${reason === '' ? 'no reason given' : reason} (status ${status})`,
+  )
+}
+
+/** The API has GORB's words for what is not there, which name neither the thing nor what to do; null for a reason of its own. */
+function whatIsMissing(base: string, place: string, reason: string): string | null {
+  if (reason === '404 page not found')
+    return `${base} has no ${place}: say with --api where a Torb answers, without a path, such as http://127.0.0.1:4672`
+  if (reason !== 'unable to locate specified object') return null
+  const [, , service = '', backend] = place.replace('/counters/zero/', '/service/').split('/')
+  const name = decodeURIComponent(service)
+  return backend === undefined
+    ? `there is no service "${name}": "torb services" lists those there are`
+    : `there is no backend "${decodeURIComponent(backend)}" of a service "${name}": "torb services" lists those there are`
 }
 
 function errorIn(answer: string): string {

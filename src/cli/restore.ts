@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs'
+import { statSync } from 'node:fs'
 import { defineCommand } from './command.ts'
 import { dataDirectory, dataFlag } from './dataDirectory.ts'
 import { CommandError, exit, failed } from './exit.ts'
@@ -26,7 +26,8 @@ export const restore = defineCommand({
 
   async run({ flags, operands: [file = ''], io }) {
     const { restoreStore } = await import('../store/restore.ts')
-    if (!existsSync(file)) throw new CommandError(exit.noInput, `there is no file ${file}`)
+    if (!statSync(file, { throwIfNoEntry: false })?.isFile())
+      throw new CommandError(exit.noInput, `there is no file ${file}: name one that "torb backup" wrote`)
     const dir = dataDirectory(flags.data, io.env)
     try {
       const { kept } = restoreStore(dir, file)

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { defineCommand } from './command.ts'
 import { parseMs } from './duration.ts'
-import { exit } from './exit.ts'
+import { exit, usage } from './exit.ts'
 import {
   adviceLines,
   averageRates,
@@ -46,6 +46,7 @@ export const services = defineCommand({
     const rest = restOf(flags, io)
     const sampleMs = parseMs('--sample', flags.sample)
     const [id] = operands
+    if (id === '') throw usage('ID is empty: leave it out to see all services')
     const read = async (): Promise<WireServiceInFull[]> =>
       id === undefined ? readInventory(rest) : [await readService(rest, id)]
     if (flags.json) {
@@ -56,8 +57,8 @@ export const services = defineCommand({
     const first = (await read()).map(rowOf)
     const since = performance.now()
     const show = (rows: readonly ServiceRow[], rates: Rates): void => {
-      const advice = adviceLines(rows, io.tty)
-      const lines = [...serviceTable(rows, rates, io.tty), ...(advice.length === 0 ? [] : ['', ...advice])]
+      const advice = adviceLines(rows, io.colour)
+      const lines = [...serviceTable(rows, rates, io.colour), ...(advice.length === 0 ? [] : ['', ...advice])]
       io.out(`${lines.join('\n')}\n`)
     }
     if (sampleMs === 0 || first.length === 0) {

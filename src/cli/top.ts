@@ -46,6 +46,11 @@ export const top = defineCommand({
     const intervalMs = parseMs('--interval', flags.interval)
     if (intervalMs < shortestMs) throw usage(`--interval must be at least ${shortestMs}ms`)
     let order = flags.sort as SortOrder
+    let before: { rows: readonly ServiceRow[]; at: number } = {
+      rows: (await readInventory(rest)).map(rowOf),
+      at: performance.now(),
+    }
+    // Not before something answered: until then Ctrl-C ends the process as usual, and no listener for keys holds it.
     const interrupt = io.interrupt()
     const quit = new AbortController()
     const end = AbortSignal.any([
@@ -62,11 +67,6 @@ export const top = defineCommand({
           waker.wake()
         })
       : () => {}
-
-    let before: { rows: readonly ServiceRow[]; at: number } = {
-      rows: (await readInventory(rest)).map(rowOf),
-      at: performance.now(),
-    }
     const screen = live ? new Screen((text) => io.out(text)) : null
     const events: TorbEvent[] = []
     const listening = follow(rest, end, (event) => {
@@ -98,7 +98,7 @@ export const top = defineCommand({
           )
         else {
           const state = { where: rest.base, services, functions, rates, order, events }
-          const lines = renderTop(state, screen === null ? 10_000 : io.rows(), live)
+          const lines = renderTop(state, screen === null ? 10_000 : io.rows(), live && io.colour)
           if (screen === null) io.out(`${lines.join('\n')}\n\n`)
           else screen.draw(lines, io.columns(), io.rows())
         }

@@ -117,4 +117,7 @@ it('says who has the port', async () => {
   await expect(listening(second.server, host, Number(port))).rejects.toThrow(
     `cannot listen on ${server.place}: another program has that port; choose one with --port, 0 for any free one`,
   )
+  await expect(listening(second.server, host, Number(port), '--probe-port')).rejects.toThrow(
+    'choose one with --probe-port',
+  )
 })

@@ -1,5 +1,5 @@
 import { defineCommand } from './command.ts'
-import { exit } from './exit.ts'
+import { exit, usage } from './exit.ts'
 import { apiEnvironment, apiExit, apiFlags, restOf } from './rest.ts'
 
 const { json: _json, ...flags } = apiFlags
@@ -23,6 +23,7 @@ export const zero = defineCommand({
 
   async run({ flags, operands, io }) {
     const [id] = operands
+    if (id === '') throw usage('SERVICE is empty: leave it out to mean all services')
     const path = id === undefined ? '/counters/zero' : `/counters/zero/${encodeURIComponent(id)}`
     await restOf({ ...flags, json: false }, io).request('POST', path)
     return exit.ok

@@ -67,6 +67,7 @@ async function run(args: readonly string[], env: Io['env'] = {}): Promise<Result
     err: (text) => void (written.err += text),
     env,
     tty: false,
+    colour: false,
     columns: () => 80,
     rows: () => 24,
     keys: () => () => {},
@@ -273,7 +274,7 @@ it('services shows a table, or one service', async () => {
   expect(await torb('services', 'none')).toEqual({
     code: 1,
     out: '',
-    err: 'torb services: GET /service/none: unable to locate specified object (status 404)\n',
+    err: 'torb services: there is no service "none": "torb services" lists those there are\n',
   })
 })
 
@@ -298,7 +299,7 @@ it('zero sets counters to zero, and says where there is no such service', async 
   expect(await torb('zero', 'none')).toEqual({
     code: 1,
     out: '',
-    err: 'torb zero: POST /counters/zero/none: unable to locate specified object (status 404)\n',
+    err: 'torb zero: there is no service "none": "torb services" lists those there are\n',
   })
 })
 

@@ -23,7 +23,7 @@ function demo(
   ...args: string[]
 ): { child: ChildProcess; output: () => string; done: Promise<unknown> } {
   const env = { ...process.env, TMPDIR: temporary }
-  const child = spawn(binary, ['demo', ...args], { stdio: ['ignore', 'pipe', 'pipe'], env })
+  const child = spawn(binary, ['demo', ...args], { stdio: ['ignore', 'pipe', 'pipe'], env, detached: true })
   let output = ''
   for (const stream of [child.stdout, child.stderr])
     stream.on('data', (data: Buffer) => (output += data.toString()))
@@ -48,9 +48,12 @@ it.each(['SIGINT', 'SIGTERM'] as const)('%s ends it and all its processes', asyn
   const { child, output, done } = demo(temporary)
   await until(() => output().includes('requests at'))
   expect((await processesOf(temporary)).length).toBeGreaterThan(4)
-  child.kill(signal)
+  // Ctrl-C reaches all processes of the terminal, servers and balancer too.
+  if (signal === 'SIGINT' && child.pid !== undefined) process.kill(-child.pid, signal)
+  else child.kill(signal)
   expect(await done).toBe(1)
   expect(output()).toContain('ended before a round was over: nothing to judge')
+  expect(output()).not.toContain('no Torb answers')
   expect(await processesOf(temporary)).toEqual([])
   expect(await readdir(temporary)).toEqual([])
   await rm(temporary, { recursive: true })

@@ -14,6 +14,7 @@ import { until } from '../../lab/until.ts'
 
 /** A terminal of 100 × 20 characters, with somebody at its keys. */
 function terminal() {
+  let listens = false
   const term = new xterm.Terminal({ cols: 100, rows: 20, allowProposedApi: true })
   let press: (key: string) => void = () => {}
   const io: Io = {
@@ -21,12 +22,15 @@ function terminal() {
     err: (text) => term.write(text),
     env: {},
     tty: true,
+    colour: true,
     columns: () => 100,
     rows: () => 20,
     keys: (onKey) => {
       press = onKey
+      listens = true
       return () => {
         press = () => {}
+        listens = false
       }
     },
     interrupt: () => ({
@@ -48,6 +52,7 @@ function terminal() {
     page,
     shows,
     press: (key: string) => press(key),
+    listens: () => listens,
     isAlternate: () => term.buffer.active.type === 'alternate',
   }
 }
@@ -59,7 +64,7 @@ it('top shows what is there and what happens, takes keys, and gives the terminal
   await new Promise<void>((resolve) => backend.listen(0, '127.0.0.1', resolve))
   const { port } = backend.address() as AddressInfo
   const rest = openRest(daemon.url, null)
-  const { io, shows, press, page, isAlternate } = terminal()
+  const { io, shows, press, page, listens, isAlternate } = terminal()
   try {
     const code = runCommandLine(['top', '--api', daemon.url, '--interval', '10s'], commands, '0', io)
     await shows(/^torb top {2}http\S+ {2}0 services[^]*no services/)
@@ -84,7 +89,15 @@ it('top shows what is there and what happens, takes keys, and gives the terminal
     press('q')
     expect(await code).toBe(0)
     await sleep(20)
-    expect([isAlternate(), page().trim()]).toEqual([false, ''])
+    expect([isAlternate(), listens(), page().trim()]).toEqual([false, false, ''])
+
+    let plain = ''
+    const monochrome = { ...io, colour: false, out: (text: string) => void (plain += text) }
+    expect(await runCommandLine(['services', '--api', daemon.url], commands, '0', monochrome)).toBe(0)
+    expect([plain.includes('web'), plain.includes('\u001b')]).toEqual([true, false])
+    await daemon.close()
+    expect(await runCommandLine(['top', '--api', daemon.url], commands, '0', io)).toBe(69)
+    expect(listens()).toBe(false)
   } finally {
     await daemon.close()
     backend.close()
