@@ -100,6 +100,16 @@ export const attempts: readonly Attempt[] = [
     trace: balancedBy('edge1'),
   },
   {
+    name: 'the gateway router, at an address outside, by its route or the one of add_route (OVN 24.03)',
+    from: 'vm3',
+    vip: '10.77.0.1',
+    routers: ['edge1'],
+    ovn: { force_snat: 'router_ip', add_route: true, neighbor_responder: 'all' },
+    answered: true,
+    advice: null,
+    trace: balancedBy('edge1'),
+  },
+  {
     name: 'a plain distributed router',
     from: 'vm3',
     vip: '172.16.255.61',

@@ -55,6 +55,21 @@ function advised(layout: Layout, wish: Wish): readonly string[] {
 const onEdge = { vip: '10.127.0.254', routers: ['edge1'] } as const
 const switchVip = '172.16.255.62'
 
+/** A gateway router of servers, and the plain one of their clients beside it. */
+const gatewayBeside = (northd: string): Layout => {
+  const layout = new Layout()
+    .switch('far')
+    .switch('join')
+    .router('r', { chassis: 'hv1' })
+    .router('other')
+    .join('r', 'far', ['10.50.0.1/24'])
+    .join('r', 'join', ['10.51.0.1/24'])
+    .join('other', 'join', ['10.51.0.2/24'])
+    .port('far', 'web', ['02:00:00:00:00:50 10.50.0.2'])
+  layout.insert('NB_Global', { options: new Map([['northd_internal_version', northd]]) })
+  return layout
+}
+
 /** Clients and servers on switches of one distributed router, which reaches the LAN by a gateway port. */
 const withGatewayPort = (...chassis: readonly string[]): Layout =>
   new Layout()
@@ -256,6 +271,24 @@ describe('advice', () => {
       'so nobody gets there: set "ovn": {"add_route": true}, or add a route ("ovn-nbctl lr-route-add other 10.99.0.1 10.51.0.1")',
     ],
     [
+      'a gateway router beside a plain one, of OVN 24.03',
+      () => gatewayBeside('24.03.2-20.33.0-72.6'),
+      { vip: '10.99.0.1', routers: ['r'], backends: ['10.50.0.2'] },
+      'so nobody gets there: set "ovn": {"add_route": true, "neighbor_responder": "all"}, or add a route ("ovn-nbctl lr-route-add other 10.99.0.1 10.51.0.1")',
+    ],
+    [
+      'the same of OVN 23.03',
+      () => gatewayBeside('23.03.1-20.27.0-70.6'),
+      { vip: '10.99.0.1', routers: ['r'], backends: ['10.50.0.2'], ovn: { add_route: true } },
+      'so nobody gets there: add a route ("ovn-nbctl lr-route-add other 10.99.0.1 10.51.0.1")',
+    ],
+    [
+      'add_route, and nobody answers ARP',
+      () => gatewayBeside('24.03.2-20.33.0-72.6'),
+      { vip: '10.99.0.1', routers: ['r'], backends: ['10.50.0.2'], ovn: { add_route: true } },
+      'add_route makes router other ask for 10.99.0.1 by ARP, and router r does not answer: set "ovn": {"add_route": true, "neighbor_responder": "all"}, or leave add_route out',
+    ],
+    [
       'a backend that no port has',
       article,
       { vip: switchVip, switches: ['inside'], backends: ['172.16.255.130', '172.16.255.139'] },
@@ -306,6 +339,16 @@ describe('advice', () => {
       'clients inside that have no way to the gateway router',
       () => article().update('Logical_Router', 'tenant1', { static_routes: [] }),
       onEdge,
+    ],
+    [
+      'add_route, and ARP is answered',
+      () => gatewayBeside('24.03.2-20.33.0-72.6'),
+      {
+        vip: '10.99.0.1',
+        routers: ['r'],
+        backends: ['10.50.0.2'],
+        ovn: { add_route: true, neighbor_responder: 'all' },
+      },
     ],
     ['on all switches', article, { vip: switchVip, switches: ['inside', 'dmz', 'outside'] }],
     ["on servers' and clients' switches", article, { vip: switchVip, switches: ['inside', 'dmz'] }],

@@ -100,28 +100,74 @@ describe('the way of a packet', () => {
     expect(routeOf(topology, router ?? expect.unreachable('tenant1 is there'), '10.5.1.9')).toBe(null)
   })
 
-  it('takes what add_route of a neighbour with a gateway port gives, and of another nothing', () => {
-    for (const [gateways, expected] of [
-      [['hv1'], 'add_route of r'],
-      [[], null],
-    ] as const) {
-      const layout = new Layout()
-        .switch('public')
-        .router('r')
-        .router('neighbour', { chassis: 'hv1' })
-        .join('r', 'public', ['10.3.0.1/24'], gateways)
-        .join('neighbour', 'public', ['10.3.0.2/24'])
-      layout.balancer(
-        'web',
-        { '10.99.0.1:80': '' },
-        { routers: ['r'] },
-        { options: new Map([['add_route', 'true']]) },
-      )
-      const topology = new Topology(layout)
-      const [router] = topology.routersNamed('neighbour')
-      const route = routeOf(topology, router ?? expect.unreachable('it is there'), '10.99.0.1')
-      expect(route?.text ?? null).toBe(expected)
-    }
+  /** Two routers on a switch; what `r` has is in no network. */
+  function besideAddRoute({
+    gateways = [],
+    chassis,
+    northd = '23.03.1-20.27.0-70.6',
+    beside = { chassis: 'hv1' },
+    vip = '10.99.0.1',
+    responder = 'reachable',
+  }: {
+    readonly gateways?: readonly string[]
+    readonly chassis?: string
+    readonly northd?: string
+    readonly beside?: Readonly<Record<string, string>>
+    readonly vip?: string
+    readonly responder?: string
+  }): Topology {
+    const layout = new Layout()
+      .switch('public')
+      .router('r', chassis === undefined ? {} : { chassis })
+      .router('neighbour', beside)
+      .join('r', 'public', ['10.3.0.1/24', 'fd03::1/64'], gateways)
+      .join('neighbour', 'public', ['10.3.0.2/24', 'fd03::2/64'])
+      .switch('clients')
+      .join('neighbour', 'clients', ['10.4.0.1/24'])
+    layout.insert('NB_Global', { options: new Map([['northd_internal_version', northd]]) })
+    const options = new Map([
+      ['add_route', 'true'],
+      ['neighbor_responder', responder],
+    ])
+    layout.balancer(
+      'web',
+      { [vip.includes(':') ? `[${vip}]:80` : `${vip}:80`]: '' },
+      { routers: ['r'] },
+      { options },
+    )
+    return new Topology(layout)
+  }
+
+  it.each<[string, Parameters<typeof besideAddRoute>[0], string | null]>([
+    ['a gateway port', { gateways: ['hv1'] }, 'add_route of r'],
+    ['a plain router', {}, null],
+    ['a plain router of OVN 25.03', { northd: '25.03.0-20.41.0-77.6' }, null],
+    ['a gateway router', { chassis: 'hv1' }, null],
+    ['a gateway router of OVN 23.09', { chassis: 'hv1', northd: '23.09.3-1-2' }, null],
+    ['a gateway router of OVN 24.03', { chassis: 'hv1', northd: '24.03.2-1-2' }, 'add_route of r'],
+    ['a gateway router of OVN 25.03', { chassis: 'hv1', northd: '25.03.0-20.41.0-77.6' }, 'add_route of r'],
+    ['IPv6', { gateways: ['hv1'], vip: 'fd99::1' }, null],
+  ])('takes what add_route of its neighbour gives: %s', (_, wish, expected) => {
+    const topology = besideAddRoute(wish)
+    const [router] = topology.routersNamed('neighbour')
+    const route = routeOf(topology, router ?? expect.unreachable('it is there'), wish.vip ?? '10.99.0.1')
+    expect(route?.text ?? null).toBe(expected)
+  })
+
+  it.each<[string, Parameters<typeof besideAddRoute>[0], string]>([
+    ['a gateway router knows the MAC address', {}, 'stopped'],
+    [
+      'one that is not to know it asks',
+      { beside: { chassis: 'hv1', dynamic_neigh_routers: 'true' } },
+      'unanswered',
+    ],
+    ['a plain router asks', { beside: {} }, 'unanswered'],
+    ['a plain router asks, and is answered', { beside: {}, responder: 'all' }, 'stopped'],
+  ])('goes by add_route to the neighbour: %s', (_, wish, expected) => {
+    const topology = besideAddRoute({ chassis: 'hv1', northd: '25.03.0-20.41.0-77.6', ...wish })
+    const [row] = topology.switchesNamed('clients')
+    const place = { row: row ?? expect.unreachable('it is there'), from: 'endpoint' } as const
+    expect(pathTo(topology, place, '10.99.0.1', (hop) => hop.row.name === 'r').end.kind).toBe(expected)
   })
 
   it.each<[string, (layout: Layout) => unknown, string, string | null]>([

@@ -131,6 +131,7 @@ function leaveRouter(
   }
   const over = topology.linksOf(row).find(({ routerPort }) => routerPort.uuid === route?.port.uuid)?.switch
   if (route === null || over === undefined) return { over: null, onward: { end: { kind: 'no-route', row } } }
+  if (route.by !== undefined && knowsNeighbours(topology, row)) return { over, onward: enter(route.by) }
   return { over, onward: toNeighbour(topology, over, route.next, destination, row) }
 }
 
@@ -140,6 +141,8 @@ export interface Route {
   readonly next: string
   /** As a person would write it. */
   readonly text: string
+  /** The neighbour whose load balancer gives it (`add_route`). */
+  readonly by?: Link
 }
 
 /** The route that a router takes: the longest prefix; of equal ones the connected network. null where it has none. */
@@ -169,7 +172,20 @@ export function routeOf(topology: Topology, router: RouterRow, destination: stri
   return offers.toSorted((a, b) => b.prefix - a.prefix)[0]?.route ?? null
 }
 
-/** What a neighbour's load balancer of `add_route` gives: only by the neighbour's gateway port (measured, OVN 23.03). */
+/** Whether a router asks no ARP for what `add_route` gives it (northd.c, build_routable_flows_for_router_port). */
+export const knowsNeighbours = (topology: Topology, router: RouterRow): boolean =>
+  topology.kindOf(router) !== 'distributed' && router.options.get('dynamic_neigh_routers') !== 'true'
+
+/**
+ * Whether a router's neighbours on a switch get routes to its load balancers of `add_route`: by its gateway port there, and since
+ * OVN 24.03 by a gateway router too; of IPv4 only (northd.c; measured with 23.03 and 25.03).
+ */
+export const addsRoute = (topology: Topology, { router, routerPort }: Link, address: string): boolean =>
+  familyOf(address) === 4 &&
+  (topology.kindOf(router) === 'gateway'
+    ? topology.hasNorthd(24, 3)
+    : topology.gatewayPorts(router).some(({ port }) => port.uuid === routerPort.uuid))
+
 function addedRoute(topology: Topology, router: RouterRow, destination: string): Route | null {
   const adding = topology
     .balancersAt(destination)
@@ -177,12 +193,9 @@ function addedRoute(topology: Topology, router: RouterRow, destination: string):
   if (adding.length === 0) return null
   for (const { switch: of, routerPort: port } of topology.linksOf(router)) {
     for (const neighbour of topology.links(of)) {
-      const gateway = topology
-        .gatewayPorts(neighbour.router)
-        .some((one) => one.port.uuid === neighbour.routerPort.uuid)
-      if (!gateway || neighbour.router.uuid === router.uuid) continue
+      if (neighbour.router.uuid === router.uuid || !addsRoute(topology, neighbour, destination)) continue
       if (!adding.some(({ uuid }) => topology.evaluates(neighbour.router, uuid))) continue
-      return { port, next: destination, text: `add_route of ${neighbour.router.name}` }
+      return { port, next: destination, text: `add_route of ${neighbour.router.name}`, by: neighbour }
     }
   }
   return null

@@ -1,9 +1,9 @@
 import { familyOf, type Family } from '../../model/address.ts'
 import type { VirtualService } from '../plane.ts'
 import { clientsOn, named, rowsOf, type Rule } from './adviceScene.ts'
-import { networksOf, type RouterRow } from './logicalRows.ts'
+import { networksOf, type RouterRow, type SwitchRow } from './logicalRows.ts'
 import { clientsOf, connected, neighboursOf } from './neighbourhood.ts'
-import { pathTo, respondsTo, routeOf } from './path.ts'
+import { addsRoute, knowsNeighbours, pathTo, respondsTo, routeOf } from './path.ts'
 import { contains, parseSubnet } from './subnet.ts'
 import type { Topology } from './topology.ts'
 
@@ -114,13 +114,32 @@ const unrouted: Rule = ({ spec, topology, routers, backendAddresses }) =>
     const neighbours = neighboursOf(topology, router)
     if (neighbours.length === 0 || neighbours.some((one) => leadsTo(topology, one, router, spec))) return []
     const next = nextHop(topology, neighbours[0] ?? router, router, spec.family)
-    const gatewayPorts = new Set(topology.gatewayPorts(router).map(({ port }) => port.uuid))
-    const told = links.some(
-      (link) => gatewayPorts.has(link.routerPort.uuid) && topology.links(link.switch).length > 1,
+    const told = links.filter(
+      (link) =>
+        addsRoute(topology, { ...link, router }, spec.address) && topology.links(link.switch).length > 1,
     )
-    const adds = told ? 'set "ovn": {"add_route": true}, or ' : ''
+    const answers = told.some((link) => neighboursAsk(topology, link.switch, router))
+    const adds =
+      told.length === 0
+        ? ''
+        : `set "ovn": {"add_route": true${answers ? ', "neighbor_responder": "all"' : ''}}, or `
     return [
       `${spec.address} is in no network of router ${router.name}, and ${named('router', neighbours)} ${neighbours.length === 1 ? 'has' : 'have'} no route to it, so nobody gets there: ${adds}add a route ("ovn-nbctl lr-route-add ${neighbours[0]?.name} ${spec.address} ${next ?? 'ADDRESS'}")`,
+    ]
+  })
+
+/** A route of add_route goes before a static one, and plain distributed routers ask for its address by ARP. */
+const routedInVain: Rule = ({ spec, topology, routers }) =>
+  routers.flatMap((router) => {
+    if (respondsTo(topology, spec.ovn?.neighbor_responder ?? 'reachable', router, spec.address)) return []
+    const asking = neighboursOf(topology, router).filter(
+      (one) =>
+        routeOf(topology, one, spec.address)?.by?.router.uuid === router.uuid &&
+        !knowsNeighbours(topology, one),
+    )
+    if (asking.length === 0) return []
+    return [
+      `add_route makes ${named('router', asking)} ask for ${spec.address} by ARP, and router ${router.name} does not answer: set "ovn": {"add_route": true, "neighbor_responder": "all"}, or leave add_route out`,
     ]
   })
 
@@ -133,11 +152,13 @@ export const routerRules: readonly Rule[] = [
   gatewayPortsApart,
   forceSnatElsewhere,
   unrouted,
+  routedInVain,
 ]
 
 /** Whether a router's route to the service goes to its neighbour. */
 function leadsTo(topology: Topology, from: RouterRow, to: RouterRow, spec: VirtualService): boolean {
   const route = routeOf(topology, from, spec.address)
+  if (route?.by !== undefined) return route.by.router.uuid === to.uuid
   if (route !== null) {
     const peer = topology.peerOf(route.port)
     return (
@@ -145,8 +166,11 @@ function leadsTo(topology: Topology, from: RouterRow, to: RouterRow, spec: Virtu
       topology.routerPortsWith(route.next).some((port) => topology.routerOf(port)?.uuid === to.uuid)
     )
   }
-  return spec.ovn?.add_route === true && topology.kindOf(to) === 'gateway-port'
+  return false
 }
+
+const neighboursAsk = (topology: Topology, of: SwitchRow, router: RouterRow): boolean =>
+  topology.links(of).some((one) => one.router.uuid !== router.uuid && !knowsNeighbours(topology, one.router))
 
 /** The address by which a router reaches its neighbour. */
 function nextHop(topology: Topology, from: RouterRow, to: RouterRow, family: Family): string | undefined {

@@ -326,6 +326,14 @@ export class Topology {
     ]
   }
 
+  /** Whether ovn-northd is of this version or a later one; false where it does not say (NB_Global options:northd_internal_version). */
+  hasNorthd(year: number, month: number): boolean {
+    const [global] = this.#rows('NB_Global').values()
+    const [, major, minor] =
+      /^(\d+)\.(\d+)\./.exec(global?.options.get('northd_internal_version') ?? '') ?? []
+    return Number(major) > year || (Number(major) === year && Number(minor) >= month)
+  }
+
   /** With NB_Global options:install_ls_lb_from_router the switches of a router have its load balancers too. */
   #withSwitchesOfRouters(reached: readonly Reached[]): readonly Reached[] {
     const [global] = this.#rows('NB_Global').values()
