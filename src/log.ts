@@ -25,7 +25,7 @@ export function plainLine(line: string): string {
   if (cause !== undefined) said.push(printable(cause))
   const text = [at, printable(String(msg)), ...said].join(' ')
   const style = levels[Number(level)]
-  return `${style === undefined ? text : styleText(style, text, { validateStream: false })}\n`
+  return `${style === undefined ? text : styleText(style, text, { stream: process.stderr })}\n`
 }
 
 function shown(value: unknown): string {

@@ -79,7 +79,7 @@ function refusedType({ headers }: FastifyRequest, reply: FastifyReply): FastifyR
   return answerError(
     reply,
     415,
-    `a body must be application/json, not ${type ?? 'without a type'}: add -H "Content-Type: application/json"`,
+    `a body must be application/json, ${type === undefined || type === '' ? 'and this one names no type' : `not ${type}`}: add -H "Content-Type: application/json"`,
   )
 }
 

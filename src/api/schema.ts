@@ -12,7 +12,12 @@ type Issue = z.core.$ZodIssue
 export function readBySchema<T>(schema: z.ZodType<T>, value: unknown): { value: T } | { error: Refusal } {
   const result = schema.safeParse(foldNames(schema, value), { error: issueText })
   if (result.success) return { value: result.data }
-  return { error: invalid(result.error.issues.map((issue) => located(schema, issue)).join('; ')) }
+  // A number beyond what JavaScript holds exactly is too large twice: the field's own bound comes last.
+  const { issues } = result.error
+  const sentences = new Map(
+    issues.map((issue) => [`${issue.code} ${issue.path.join('.')}`, located(schema, issue)]),
+  )
+  return { error: invalid([...sentences.values()].join('; ')) }
 }
 
 /** The value with its field names as the schema writes them; an unknown name stays, for the schema to refuse. */
