@@ -60,8 +60,9 @@ export interface Functions extends AsyncDisposable {
  * @throws Error with the cause and the cure; nothing stays behind
  */
 export async function startFunctions(parts: FunctionParts): Promise<Functions> {
-  const { options, place, store, events, log, isOwnListener } = parts
-  const { zones = [] } = options
+  const { place, store, events, log, isOwnListener } = parts
+  const zones = [...new Set(parts.options.zones)]
+  const options = { ...parts.options, zones }
   const etcdAccess = etcdOptions(options, process.env['TORB_ETCD_PASSWORD'])
   const feedback = feedbackOptions(options)
   const ended = new AsyncDisposableStack()
@@ -120,6 +121,7 @@ async function startGateway(
   log: Log,
 ): Promise<Gateway> {
   const { gateway_peers: peers = [], hop_key_file: keyFile } = options
+  for (const peer of peers) checkPeer(peer)
   const { zones, dummy, hopLimit } = rulesOf(options)
   const gateway = await Gateway.start({
     address,
@@ -221,6 +223,18 @@ function readKey(file: string): Uint8Array {
   throw new Error(
     `the hop key ${file} has ${key.length} bytes and needs ${leastKeyBytes}: make one with "openssl rand -base64 48"`,
   )
+}
+
+/** One that can be no instance would never be known as a gateway. @throws Error that names it */
+function checkPeer(peer: string): void {
+  try {
+    readInstance(peer)
+  } catch (error) {
+    throw new Error(
+      `the gateway peer "${peer}" is no host[:port]: write it as it stands among the instances, without scheme and path`,
+      { cause: error },
+    )
+  }
 }
 
 /** As of now; a name that does not resolve is not believed. */

@@ -222,6 +222,11 @@ describe('torb gateway', () => {
     ],
     [['--zone', 'a/b', '--etcd', ''], {}, /--zone must have no slash/],
     [
+      ['--zone', 'z', '--etcd', '', '--gateway-peer', 'http://10.0.9.1:8080'],
+      {},
+      /the gateway peer "http:\/\/10\.0\.9\.1:8080" is no host\[:port\]/,
+    ],
+    [
       ['--zone', 'z', '--etcd', '', '-l', '127.0.0.1:4672', '--gateway', ':4672'],
       {},
       /cannot listen on \S+:4672: Torb's own API listens on 127\.0\.0\.1:4672; give another port with --gateway/,
