@@ -290,6 +290,33 @@ describe('explain', () => {
     expect(service).toBe('web')
   })
 
+  it('says of a template what the address is on the chassis that balances, and that ovn-trace does not know', async () => {
+    const asked = (to: string): Promise<Explanation> =>
+      explained(article(), {
+        spec: { address: '10.9.9.9', ovn: { template: { hv1: switchVip } } },
+        to,
+        on: { switches: ['inside'] },
+        trace: () => expect.unreachable('it would say that nobody balances'),
+      })
+    const trace = 'No evidence by ovn-trace: it does not know what variables of templates stand for.'
+    const [there, elsewhere] = await Promise.all([asked(switchVip), asked('10.9.9.9')])
+    expect(there.candidates).toEqual(['vm1', 'vm2'])
+    expect(there.steps.at(-1)).toBe(trace)
+    expect(elsewhere.candidates).toBeUndefined()
+    expect(elsewhere.steps.slice(2)).toEqual([
+      `On chassis hv1, where switch inside balances, service web has the address ${switchVip} (template); nothing balances 10.9.9.9 there.`,
+      trace,
+    ])
+  })
+
+  it('says nothing of answers where no backend is left', async () => {
+    const { steps } = await explained(article(), { on: { switches: ['inside'] }, spec: { destinations: [] } })
+    expect(steps.slice(2)).toEqual([
+      "Switch inside, on the client's own chassis hv1, balances it.",
+      'The service has no backends; a client is refused.',
+    ])
+  })
+
   it('finds the service of the port before that of any port', async () => {
     const layout = article()
     const any = layout.balancer('any', { [switchVip]: '' }, { switches: ['inside'] })

@@ -65,17 +65,21 @@ export async function explainFlow(flow: Flow, surroundings: Surroundings): Promi
     steps.push(...wayText(path, known, topology))
     if (path.end.kind !== 'stopped') steps.push(endText(path.end, flow))
     else if (last !== undefined && losesAnswers(last, topology)) steps.push(lossText(last, topology))
+    else if (last !== undefined && standsElsewhere(last, place, flow, known, surroundings))
+      steps.push(elsewhereText(last, place, flow, known, surroundings))
     else if (last !== undefined) {
       steps.push(`${balancerText(last, place, surroundings)} balances it.`)
       const chosen = choice(known, surroundings)
       taker = chosen.taker
-      steps.push(...chosen.steps, ...answersText(last, flow, spec, topology))
+      steps.push(...chosen.steps)
+      if (taker.backend !== null || taker.candidates !== undefined)
+        steps.push(...answersText(last, flow, spec, topology))
     }
   }
   if (row !== null)
     steps.push(...conflictsOf(row, owner, topology).map((conflict) => `Conflict: ${conflictText(conflict)}.`))
   steps.push(...adviceFor(spec, topology).map((advice) => `Advice: ${advice}.`))
-  if (place !== null && path !== null) steps.push(...(await evidence(flow, place, path, surroundings)))
+  if (place !== null && path !== null) steps.push(...(await evidence(flow, place, path, known, surroundings)))
   return { service: spec.id, ...taker, steps }
 
   function balancer(hop: Hop): Known | undefined {
@@ -171,17 +175,52 @@ function endText(end: Exclude<PathEnd, { kind: 'stopped' }>, { destination }: Fl
   }
 }
 
-function balancerText(hop: Hop, place: Place, { topology, chassisOf }: Surroundings): string {
-  if (hop.kind === 'switch') {
-    const chassis = place.port === null ? null : chassisOf(place.port.name)
-    return `Switch ${hop.row.name}${chassis === null ? '' : `, on the client's own chassis ${chassis},`}`
-  }
-  const gateway = topology.gatewayPorts(hop.row).find(({ port }) => port.uuid === hop.inPort.uuid)
-  if (gateway === undefined)
-    return `Gateway router ${hop.row.name}, on chassis ${hop.row.options.get('chassis')},`
+/** Name of the chassis that balances; null where it is not known. */
+function balancingChassis(hop: Hop, place: Place, { topology, chassisOf }: Surroundings): string | null {
+  if (hop.kind === 'switch') return place.port === null ? null : chassisOf(place.port.name)
+  const gateway = gatewayOf(hop, topology)
+  if (gateway === undefined) return hop.row.options.get('chassis') ?? null
   // The port's instance on the chassis in charge (ovn-northd(8)).
-  const chassis = chassisOf(`cr-${gateway.port.name}`) ?? gateway.chassis[0]
+  return chassisOf(`cr-${gateway.port.name}`) ?? gateway.chassis[0] ?? null
+}
+
+const gatewayOf = ({ row, inPort }: Hop & { kind: 'router' }, topology: Topology) =>
+  topology.gatewayPorts(row).find(({ port }) => port.uuid === inPort.uuid)
+
+function balancerText(hop: Hop, place: Place, surroundings: Surroundings): string {
+  const chassis = balancingChassis(hop, place, surroundings)
+  if (hop.kind === 'switch')
+    return `Switch ${hop.row.name}${chassis === null ? '' : `, on the client's own chassis ${chassis},`}`
+  const gateway = gatewayOf(hop, surroundings.topology)
+  if (gateway === undefined) return `Gateway router ${hop.row.name}, on chassis ${chassis},`
   return `Router ${hop.row.name}, by its gateway port ${gateway.port.name} on chassis ${chassis},`
+}
+
+/** The virtual address on a chassis, which differs by `template`. */
+const addressOn = ({ address, ovn }: VirtualService, chassis: string): string =>
+  ovn?.template?.[chassis] ?? address
+
+/** Whether the chassis that balances has another address of a template than the one that is asked for. */
+function standsElsewhere(
+  hop: Hop,
+  place: Place,
+  { destination }: Flow,
+  { spec }: Known,
+  surroundings: Surroundings,
+): boolean {
+  const chassis = balancingChassis(hop, place, surroundings)
+  return chassis !== null && addressOn(spec, chassis) !== destination
+}
+
+function elsewhereText(
+  hop: Hop,
+  place: Place,
+  { destination }: Flow,
+  { spec }: Known,
+  surroundings: Surroundings,
+): string {
+  const chassis = balancingChassis(hop, place, surroundings) ?? ''
+  return `On chassis ${chassis}, where ${hop.kind} ${hop.row.name} balances, service ${spec.id} has the address ${addressOn(spec, chassis)} (template); nothing balances ${destination} there.`
 }
 
 interface Choice {
@@ -243,9 +282,13 @@ async function evidence(
   flow: Flow,
   { row, port }: Place,
   { hops, end }: Path,
+  { spec }: Known,
   { topology, trace }: Surroundings,
 ): Promise<readonly string[]> {
   if (trace === null) return []
+  // Its `template_vars` are never filled (utilities/ovn-trace.c, 23.03 to 26.03).
+  if (spec.ovn?.template !== undefined)
+    return ['No evidence by ovn-trace: it does not know what variables of templates stand for.']
   const [, second] = hops
   const [link] = topology.links(row)
   // What is balanced on the client's switch goes to the MAC address of a router all the same.
