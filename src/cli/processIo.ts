@@ -1,11 +1,13 @@
 import type { Io } from './command.ts'
+import { exit } from './exit.ts'
 import { listenForInterrupt } from './interrupt.ts'
 
-/** The real process. A reader that goes away (`torb top | head`) ends it quietly. */
+/** The real process. A reader that goes away (`torb top | head`) ends it quietly, a full disk with a sentence. */
 export function processIo(): Io {
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error
-    process.exit(0)
+    if (error.code === 'EPIPE') process.exit(exit.ok)
+    process.stderr.write(`torb: cannot write its output (${error.message}): make room, or write elsewhere\n`)
+    process.exit(exit.cannotCreate)
   })
   return {
     out: (text) => void process.stdout.write(text),

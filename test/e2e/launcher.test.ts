@@ -1,11 +1,25 @@
-import { execFileSync } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { execFileSync, spawnSync } from 'node:child_process'
+import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 
 const torb = fileURLToPath(new URL('../../bin/torb', import.meta.url))
+
+it('says in one sentence that its output cannot be written', () => {
+  const full = openSync('/dev/full', 'w')
+  const { status, stderr } = spawnSync(torb, ['--version'], {
+    stdio: ['ignore', full, 'pipe'],
+    encoding: 'utf8',
+  })
+  closeSync(full)
+  expect({ status, stderr }).toEqual({
+    status: 73,
+    stderr:
+      'torb: cannot write its output (ENOSPC: no space left on device, write): make room, or write elsewhere\n',
+  })
+})
 
 describe('bin/torb keeps what Node compiled', () => {
   let directory = ''
