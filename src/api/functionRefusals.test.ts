@@ -71,7 +71,7 @@ describe('what is refused changes nothing', () => {
     ['{"ips": [], "weights": [], "limits": {"in_flight": 0}}', 'limits.in_flight must be at least 1'],
     [
       '{"ips": [], "weights": [], "limits": {"wait": "soon"}}',
-      'limits.wait: invalid interval format, such as 2s',
+      'limits.wait: "soon" must be a whole number above 0 with its unit, s, m or h, such as 2s',
     ],
     ['{"ips": [], "weights": [], "retries": 9}', 'retries must be at most 8'],
     ['{"ips": [], "weights": [], "ejection": {"base": "-1s"}}', 'ejection.base: '],

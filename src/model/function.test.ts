@@ -56,11 +56,11 @@ describe('a value of etcd', () => {
     ['{"ips":["a"],"weights":[1],"limits":{"queue":1}}', 'limits.queue needs limits.in_flight'],
     [
       '{"ips":["a"],"weights":[1],"limits":{"in_flight":1,"wait":"2"}}',
-      'limits.wait: invalid interval format',
+      'limits.wait: "2" must be a whole number above 0 with its unit',
     ],
     [
       '{"ips":["a"],"weights":[1],"ejection":{"base":"0s"}}',
-      'ejection.base: pulse interval must be positive',
+      'ejection.base: "0s" must be a whole number above 0 with its unit',
     ],
   ])('%s is refused: %s', (text, message) => {
     expect(refusalOf(() => parseFunction(text))).toContain(message)
@@ -109,6 +109,11 @@ it('a patch replaces what it names, and the result is as strict as a new functio
   expect(patchFunction(written, { retries: 1 })).toEqual({ ...written, retries: 1 })
   expect(patchFunction(written, { weights: [5, 1] })).toEqual({ ...spec, weights: [5, 1] })
   expect(refusalOf(() => patchFunction(spec, { base_weights: [1] }))).toContain('base_weights has 1')
+  // What only hash goes by goes with it.
+  const hashed = { ...spec, method: 'hash', hash_header: 'X-Session' } as const
+  expect(patchFunction(hashed, { retries: 1 })).toEqual({ ...hashed, retries: 1 })
+  expect(patchFunction(hashed, { method: 'wrr' })).toEqual({ ...spec, method: 'wrr' })
+  expect(refusalOf(() => patchFunction(spec, { hash_header: 'X' }))).toContain('hash_header needs')
 })
 
 describe('a key', () => {

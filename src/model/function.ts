@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { canonicalAddress, familyOf } from './address.ts'
-import { parseInterval } from './duration.ts'
+import { isInterval } from './duration.ts'
 import { fieldNames, issueText, unknownFieldText } from './issues.ts'
 import { pulseBody, readPulse, withoutUndefined, type PulseOptions } from './pulse.ts'
 import { invalid, type Refusal } from './refusal.ts'
@@ -128,10 +128,15 @@ export function readNamedFunction(name: FunctionName, body: FunctionBody): Funct
 
 /** @throws Refusal `invalid`; the result is as strict as a new function */
 export function patchFunction(current: FunctionSpec, patch: FunctionPatchBody): FunctionSpec {
-  const { base_weights: base, ...kept } = current
-  // Weights of an operator are configured ones.
-  const from = patch.weights === undefined && patch.ips === undefined ? { ...kept, base_weights: base } : kept
-  return readFunction({ ...from, ...withoutUndefined(patch) } as FunctionBody)
+  const { base_weights: base, hash_header: header, ...kept } = current
+  return readFunction({
+    ...kept,
+    // Weights of an operator are configured ones.
+    ...(patch.weights === undefined && patch.ips === undefined ? { base_weights: base } : {}),
+    // What only the method before went by goes with it.
+    ...((patch.method ?? kept.method) === 'hash' ? { hash_header: header } : {}),
+    ...withoutUndefined(patch),
+  } as FunctionBody)
 }
 
 /** Reads a value of etcd: JSON as `functionBody`. @throws Refusal `invalid` */
@@ -225,10 +230,6 @@ export function parseFunctionKey(key: string): { readonly zone: string; readonly
 const shownKey = (text: string): string => (text.length > 128 ? `${text.slice(0, 128)}…` : text)
 
 function interval(field: string, text: string | undefined): void {
-  if (text === undefined) return
-  try {
-    parseInterval(text)
-  } catch (error) {
-    throw invalid(`${field}: ${error instanceof Error ? error.message : String(error)}, such as 2s`)
-  }
+  if (text === undefined || isInterval(text)) return
+  throw invalid(`${field}: "${text}" must be a whole number above 0 with its unit, s, m or h, such as 2s`)
 }
