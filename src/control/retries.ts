@@ -2,7 +2,8 @@ import type { RefusalCode } from '../model/refusal.ts'
 import type { DesiredState, ServiceState } from './state.ts'
 
 const firstMs = 1000
-const lastMs = 60_000
+/** Somebody may have cleared the way meanwhile. */
+const lastMs = 15_000
 /** A plane that could not be asked says at once when that is still so. */
 const lastUnreachableMs = 5000
 
@@ -12,7 +13,7 @@ export interface RetriesOptions {
   readonly touch: (state: ServiceState) => void
 }
 
-/** Another try for services that their plane refused, after 1 s, 2 s, 4 s, at last every minute; every 5 s where it cannot be asked. One timer for all. */
+/** Another try for services that their plane refused, after 1 s, 2 s, 4 s, at last every 15 s; every 5 s where it cannot be asked. One timer for all. */
 export class Retries {
   readonly #options: RetriesOptions
   #timer: NodeJS.Timeout | null = null
