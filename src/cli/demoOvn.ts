@@ -254,7 +254,7 @@ class Theatre {
       story: this.#story,
     }
     const columns = this.#io.columns()
-    this.#screen.draw(renderDemo(state, columns, true), columns, this.#io.rows())
+    this.#screen.draw(renderDemo(state, columns, this.#io.colour), columns, this.#io.rows())
   }
 
   #tell(what: string): void {
