@@ -257,6 +257,22 @@ describe.skipIf(missing !== null)("health and drains of OVN's load balancers", (
     await expect.poll(balancers).not.toContain('brief (resets connections)')
   })
 
+  it.concurrent('a service in the place of one that was just removed keeps its connections', async ({
+    expect,
+  }) => {
+    for (const id of ['first', 'second', 'third']) {
+      await serve(id, '192.168.9.10', { type: 'none' }, 10, {}, ['s3', 's4'])
+      await torb.must('PATCH', `/service/${id}/s3?wait=applied`, { weight: 50 })
+      const held = await network.hold('c3', '192.168.9.10')
+      // A reset that was under way would be over.
+      await lab.sync()
+      await lab.sync()
+      expect(await network.still('c3', held)).toEqual(held.map((one) => one.backend))
+      await torb.must('DELETE', `/service/${id}`)
+    }
+    await expect.poll(async () => (await balancers()).join()).not.toMatch(/first|second|third/)
+  })
+
   it.concurrent('while no Torb runs OVN leaves out what is down; the next one knows', async ({ expect }) => {
     const data = await mkdtemp(join(tmpdir(), 'torb-'))
     const start = (): Promise<RunningDaemon> =>

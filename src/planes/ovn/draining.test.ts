@@ -125,4 +125,71 @@ describe('connections that remain at a removal', () => {
       ],
     ])
   })
+
+  describe('give way to services that have the backend again', () => {
+    const web = plainService({ ...attached(['inside']), destinations: unchecked })
+    const [one, two] = unchecked
+    const text = (operation: Operation): string =>
+      operation.op === 'insert' ? Object.values(operation.row['vips'] as object).join() : operation.op
+
+    /** An OVN whose chassis follow when they are told to. */
+    function rig() {
+      const layout = article()
+      const global = { nb_cfg: 0, hv_cfg: 0 }
+      layout.insert('NB_Global', global)
+      const subscribers = new Set<() => void>()
+      const transactions: string[] = []
+      const northbound = {
+        rows: (table: NorthboundTable) =>
+          table === 'NB_Global' ? new Map([['0', global]]) : layout.rows(table),
+        transact: (operations: readonly Operation[]) => {
+          global.nb_cfg += 1
+          const [first] = operations.slice(1)
+          transactions.push(first === undefined ? '' : text(first))
+          return Promise.resolve(operations.map(({ op }) => (op === 'insert' ? { uuid: 'made' } : {})))
+        },
+        subscribe: (look: () => void) => {
+          subscribers.add(look)
+          return () => subscribers.delete(look)
+        },
+      }
+      const draining = new Draining({
+        northbound: northbound as unknown as Northbound,
+        topology: new Topology(layout),
+        connections: new Connections({ vswitchd: [], log: console }),
+        owner: 'me',
+        lock: { assertion: { op: 'assert', lock: 'torb_me' } },
+        log: console,
+      })
+      const follow = (): void => {
+        global.hv_cfg = global.nb_cfg
+        for (const look of subscribers) look()
+      }
+      return { draining, global, transactions, follow }
+    }
+
+    it('by leaving out what has not begun', async () => {
+      const { draining, global, transactions, follow } = rig()
+      global.nb_cfg = 1
+      draining.reset(web, unchecked)
+      await draining.giveWay([{ ...web, id: 'other', destinations: one === undefined ? [] : [one] }])
+      follow()
+      await expect.poll(() => transactions).toEqual(['172.16.255.131:80'])
+      follow()
+      await draining.close()
+      expect(transactions).toEqual(['172.16.255.131:80', 'delete'])
+    })
+
+    it('by ending at once what has, before the service comes', async () => {
+      const { draining, transactions } = rig()
+      draining.reset(web, unchecked)
+      await expect.poll(() => transactions).toHaveLength(1)
+      // No chassis follows.
+      await draining.giveWay([{ ...web, address: '10.0.0.9' }])
+      expect(transactions).toHaveLength(1)
+      await draining.giveWay([{ ...web, destinations: two === undefined ? [] : [two] }])
+      expect(transactions).toEqual(['172.16.255.130:80,172.16.255.131:80', 'delete'])
+      await draining.close()
+    })
+  })
 })

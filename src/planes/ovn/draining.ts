@@ -79,13 +79,33 @@ interface DrainingOptions {
 
 interface Reset {
   readonly before: VirtualService
-  readonly gone: readonly Destination[]
+  /** Fewer, where some come back before it has begun. */
+  gone: readonly Destination[]
 }
+
+/** Resets that have begun. */
+interface UnderWay {
+  readonly resets: readonly Reset[]
+  /** Lets them end as soon as can be. */
+  readonly hurry: () => void
+  readonly ended: Promise<unknown>
+}
+
+/** What connections of a service to these backends are known by. */
+const pairsOf = (
+  { address, port, protocol, ovn }: VirtualService,
+  destinations: readonly Destination[],
+): readonly string[] =>
+  [address, ...Object.values(ovn?.template ?? {})].flatMap((one) =>
+    destinations.map((to) => `${protocol} ${vipOf({ address: one, port })} ${vipText(to)}`),
+  )
 
 /** Ends the connections that remain when a backend is removed: at once, or when its drain is over. */
 export class Draining {
   readonly #options: DrainingOptions
-  #waiting: Reset[] = []
+  /** Not begun, in order. */
+  #pending: readonly Reset[] = []
+  #underWay: UnderWay | null = null
   #running: Promise<void> | null = null
 
   constructor(options: DrainingOptions) {
@@ -108,8 +128,26 @@ export class Draining {
    */
   reset(before: VirtualService, gone: readonly Destination[]): void {
     if (gone.length === 0) return
-    this.#waiting.push({ before, gone })
+    this.#pending = [...this.#pending, { before, gone }]
     this.#running ??= this.#run().finally(() => (this.#running = null))
+  }
+
+  /**
+   * To be called before these services come into force: a reset of connections to what they have would hit new ones. What has not
+   * begun is left out.
+   *
+   * @returns when none such is under way
+   */
+  async giveWay(services: readonly VirtualService[]): Promise<void> {
+    if (this.#running === null) return
+    const wanted = new Set(services.flatMap((service) => pairsOf(service, service.destinations)))
+    const isWanted = ({ before }: Reset, one: Destination): boolean =>
+      pairsOf(before, [one]).some((pair) => wanted.has(pair))
+    for (const reset of this.#pending) reset.gone = reset.gone.filter((one) => !isWanted(reset, one))
+    const { resets = [], hurry, ended } = this.#underWay ?? {}
+    if (!resets.some((reset) => reset.gone.some((one) => isWanted(reset, one)))) return
+    hurry?.()
+    await ended
   }
 
   /** Resolves when nothing is under way any more. */
@@ -118,29 +156,46 @@ export class Draining {
   }
 
   async #run(): Promise<void> {
-    while (this.#waiting.length > 0) {
-      const resets = this.#waiting
-      this.#waiting = []
-      const ways = Map.groupBy(resets, ({ before }) =>
-        resetWay(before, this.#options.topology, this.#options.connections.known),
-      )
+    while (this.#pending.length > 0) {
+      const due = new Set(this.#pending)
       // Flows that still lead there would make the connection anew.
       await this.#applied()
-      await this.#flash(ways.get('flash') ?? [])
-      for (const { before, gone } of ways.get('chassis') ?? []) {
-        await this.#options.connections.reset(before, gone)
-      }
+      const ways = Map.groupBy(due, ({ before }) =>
+        resetWay(before, this.#options.topology, this.#options.connections.known),
+      )
+      await this.#during(ways.get('flash') ?? [], (resets, hurried) => this.#flash(resets, hurried))
+      for (const reset of ways.get('chassis') ?? [])
+        await this.#during([reset], () => this.#options.connections.reset(reset.before, reset.gone))
       for (const { before, gone } of ways.get('none') ?? []) {
+        if (gone.length === 0) continue
         this.#options.log.info(
           { plane: 'ovn', service: before.id },
           `connections to ${gone.map(({ id }) => id).join(', ')} that are still open end by themselves: nothing here can reset them; give all backends pulses of type ${before.protocol}, or the chassis on this machine as ovn_vswitchd`,
         )
       }
+      this.#pending = this.#pending.filter((reset) => !due.has(reset))
     }
   }
 
-  async #flash(resets: readonly Reset[]): Promise<void> {
+  /** Carries out those of these resets that are still to be, which have begun with that. */
+  async #during(
+    due: readonly Reset[],
+    work: (resets: readonly Reset[], hurried: Promise<void>) => Promise<unknown>,
+  ): Promise<void> {
+    this.#pending = this.#pending.filter((reset) => !due.includes(reset))
+    const resets = due.filter(({ gone }) => gone.length > 0)
     if (resets.length === 0) return
+    const { promise: hurried, resolve: hurry } = Promise.withResolvers<void>()
+    const ended = work(resets, hurried)
+    this.#underWay = { resets, hurry, ended }
+    try {
+      await ended
+    } finally {
+      this.#underWay = null
+    }
+  }
+
+  async #flash(resets: readonly Reset[], hurried: Promise<void>): Promise<void> {
     const { owner, topology, log } = this.#options
     const operations = resets.flatMap(({ before, gone }, i): Operation[] => [
       { op: 'insert', table: 'Load_Balancer', uuidName: `reset${i}`, row: flashRow(before, gone, owner) },
@@ -153,7 +208,8 @@ export class Draining {
     ])
     try {
       const results = await this.#commit(operations)
-      await this.#applied()
+      // A chassis that has not followed by then has nothing to reset.
+      await this.#applied(hurried)
       await this.#commit(results.flatMap(({ uuid }) => (uuid === undefined ? [] : removal(uuid))))
     } catch (error) {
       const services = [...new Set(resets.map(({ before }): ServiceId => before.id))].join(', ')
@@ -175,8 +231,8 @@ export class Draining {
     return results.slice(1, 1 + operations.length)
   }
 
-  /** Waits until all chassis have what is committed now, or for as long as is sensible. */
-  async #applied(): Promise<void> {
+  /** Waits until all chassis have what is committed now, for as long as is sensible or until it is hurried. */
+  async #applied(hurried?: Promise<void>): Promise<void> {
     const { northbound } = this.#options
     const [global] = northbound.rows('NB_Global').values()
     const number = global?.nb_cfg ?? 0
@@ -195,6 +251,7 @@ export class Draining {
       const unsubscribe = northbound.subscribe(() => {
         if (reached()) end()
       })
+      void hurried?.then(end)
     })
   }
 }

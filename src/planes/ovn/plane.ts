@@ -200,6 +200,8 @@ export class OvnPlane implements Plane {
     const outcomes: Outcome[] = []
     for (const batch of distinct ? [changes] : changes.map((change) => [change])) {
       const before = batch.map(({ key }) => view.own.spec(key))
+      const afters = batch.flatMap(({ after }) => after ?? [])
+      await draining.giveWay(afters)
       const results = await writer.carryOut(batch)
       results.forEach((outcome, index) => {
         const change = batch[index]
@@ -208,6 +210,8 @@ export class OvnPlane implements Plane {
         const was = before[index] ?? null
         if (was !== null) draining.reset(was, gone(was, change.after))
       })
+      // What one change took away another may have brought.
+      await draining.giveWay(afters)
       outcomes.push(...results)
     }
     return outcomes
