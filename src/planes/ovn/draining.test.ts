@@ -19,6 +19,16 @@ const attached = (
   attach: { switches, routers, groups },
 })
 
+const drainingOf = (layout: Layout, northbound: object): Draining =>
+  new Draining({
+    northbound: northbound as Northbound,
+    topology: new Topology(layout),
+    connections: new Connections({ vswitchd: [], log: console }),
+    owner: 'me',
+    lock: { assertion: { op: 'assert', lock: 'torb_me' } },
+    log: console,
+  })
+
 describe('connections that remain at a removal', () => {
   const lan = article()
     .group('both', { switches: ['inside'], routers: ['edge1'] })
@@ -108,14 +118,7 @@ describe('connections that remain at a removal', () => {
         return Promise.resolve(operations.map(() => ({})))
       },
     }
-    const draining = new Draining({
-      northbound: northbound as unknown as Northbound,
-      topology: new Topology(layout),
-      connections: new Connections({ vswitchd: [], log: console }),
-      owner: 'me',
-      lock: { assertion: { op: 'assert', lock: 'torb_me' } },
-      log: console,
-    })
+    const draining = drainingOf(layout, northbound)
     await draining.open()
     expect(transactions).toEqual([
       [
@@ -153,14 +156,7 @@ describe('connections that remain at a removal', () => {
           return () => subscribers.delete(look)
         },
       }
-      const draining = new Draining({
-        northbound: northbound as unknown as Northbound,
-        topology: new Topology(layout),
-        connections: new Connections({ vswitchd: [], log: console }),
-        owner: 'me',
-        lock: { assertion: { op: 'assert', lock: 'torb_me' } },
-        log: console,
-      })
+      const draining = drainingOf(layout, northbound)
       const follow = (): void => {
         global.hv_cfg = global.nb_cfg
         for (const look of subscribers) look()
