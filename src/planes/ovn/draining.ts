@@ -51,17 +51,21 @@ export function joinSwitches(topology: Topology, { attach }: VirtualService): re
   })
 }
 
+/** All virtual addresses of a service, those of its template among them, as OVN writes them. */
+const vipsOf = ({ address, port, ovn }: VirtualService): readonly string[] =>
+  [address, ...Object.values(ovn?.template ?? {})].map((one) => vipOf({ address: one, port }))
+
 /** The row whose removal resets the connections to these backends. */
 export function flashRow(
-  { id, address, port, protocol, ovn }: VirtualService,
+  before: VirtualService,
   gone: readonly Destination[],
   owner: string,
 ): Readonly<Record<string, ColumnInput>> {
-  const addresses = [address, ...Object.values(ovn?.template ?? {})]
+  const { id, port, protocol } = before
   const backends = gone.map(vipText).join(',')
   return {
     name: `${id} (resets connections)`,
-    vips: Object.fromEntries(addresses.map((one) => [vipOf({ address: one, port }), backends])),
+    vips: Object.fromEntries(vipsOf(before).map((vip) => [vip, backends])),
     protocol: port === 'any' ? null : protocol,
     options: { ct_flush: 'true' },
     external_ids: { [mark.owner]: owner, [mark.reset]: id },
@@ -92,13 +96,8 @@ interface UnderWay {
 }
 
 /** What connections of a service to these backends are known by. */
-const pairsOf = (
-  { address, port, protocol, ovn }: VirtualService,
-  destinations: readonly Destination[],
-): readonly string[] =>
-  [address, ...Object.values(ovn?.template ?? {})].flatMap((one) =>
-    destinations.map((to) => `${protocol} ${vipOf({ address: one, port })} ${vipText(to)}`),
-  )
+const pairsOf = (service: VirtualService, destinations: readonly Destination[]): readonly string[] =>
+  vipsOf(service).flatMap((vip) => destinations.map((to) => `${service.protocol} ${vip} ${vipText(to)}`))
 
 /** Ends the connections that remain when a backend is removed: at once, or when its drain is over. */
 export class Draining {
