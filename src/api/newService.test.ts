@@ -1,15 +1,12 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { injectedApi, type InjectedApi } from '../../test/fixtures/api.ts'
+import { emptied, injectedApi, type InjectedApi } from '../../test/fixtures/api.ts'
 
 let api: InjectedApi
 beforeAll(async () => {
   api = await injectedApi()
 })
 afterAll(async () => api[Symbol.asyncDispose]())
-beforeEach(async () => {
-  api.plane.refuse = () => undefined
-  for (const id of api.control.serviceIds()) await api.control.deleteService(id, 'rest')
-})
+beforeEach(() => emptied(api))
 
 const pulse = { type: 'none' }
 const one = { host: '172.17.0.2', port: 4444, weight: 3, pulse }

@@ -1,7 +1,7 @@
 import * as fc from 'fast-check'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { defaultWeight } from '../model/backend.ts'
-import { injectedApi, type InjectedApi } from '../../test/fixtures/api.ts'
+import { emptied, injectedApi, type InjectedApi } from '../../test/fixtures/api.ts'
 import { backendShape, fullServiceListShape, serviceShape } from './wire.ts'
 
 let api: InjectedApi
@@ -9,10 +9,7 @@ beforeAll(async () => {
   api = await injectedApi()
 })
 afterAll(async () => api[Symbol.asyncDispose]())
-beforeEach(async () => {
-  api.plane.refuse = () => undefined
-  for (const id of api.control.serviceIds()) await api.control.deleteService(id, 'rest')
-})
+beforeEach(() => emptied(api))
 
 const service = { host: '10.0.0.1', port: 4444, protocol: 'tcp', method: 'rr', persistent: true }
 const backend = { host: '172.17.0.2', port: 4444, method: 'nat', weight: 100, pulse: { type: 'none' } }
